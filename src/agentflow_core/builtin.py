@@ -1,0 +1,119 @@
+"""What the core contributes, through the same hooks as anyone's plugin: a table of contents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentflow_core.contributions import ExecutorSpec, GateSpec, MetricSpec, ModelSpec, ScorerSpec, SelectorSpec
+from agentflow_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@hookimpl
+def agentflow_models() -> Iterator[ModelSpec]:
+    """The model providers."""
+    at = "agentflow_core.models"
+    yield ModelSpec(
+        "openai",
+        target=f"{at}.openai:OpenAIModel",
+        config=f"{at}.openai:OpenAIConfig",
+        summary="any OpenAI-compatible URL",
+    )
+    yield ModelSpec(
+        "offline",
+        target=f"{at}.offline:OfflineModel",
+        config=f"{at}.offline:OfflineConfig",
+        summary="rules that plugins bring; no network, no weights: a baseline",
+    )
+    yield ModelSpec(
+        "replay",
+        target=f"{at}.replay:ReplayModel",
+        config=f"{at}.replay:ReplayConfig",
+        summary="answers from a recording",
+    )
+    yield ModelSpec(
+        "mock", target=f"{at}.mock:MockModel", config=f"{at}.mock:MockConfig", summary="a script, for tests"
+    )
+
+
+@hookimpl
+def agentflow_metrics() -> Iterator[MetricSpec]:
+    """The metrics."""
+    at = "agentflow_core.metrics"
+    yield MetricSpec(
+        "exact_match", target=f"{at}.squad:ExactMatch", summary="equal after SQuAD normalization, best reference"
+    )
+    yield MetricSpec("f1_score", target=f"{at}.squad:F1Score", summary="token F1 by SQuAD's rule, best reference")
+    yield MetricSpec(
+        "contains_answer",
+        target=f"{at}.contains:ContainsAnswer",
+        config=f"{at}.contains:ContainsAnswerConfig",
+        summary="the reference stands in the prediction as a sequence of tokens",
+    )
+    yield MetricSpec(
+        "numeric_match",
+        target=f"{at}.numeric:NumericMatch",
+        config=f"{at}.numeric:NumericMatchConfig",
+        summary="one number each, within a tolerance",
+    )
+    yield MetricSpec("similarity", target=f"{at}.similarity:Similarity", summary="edit similarity of normalized texts")
+    yield MetricSpec(
+        "llm_judgement", target=f"{at}.judge:LLMJudgement", needs="judge", summary="a model compares with the reference"
+    )
+
+
+@hookimpl
+def agentflow_scorers() -> Iterator[ScorerSpec]:
+    """The scorers."""
+    at = "agentflow_core.scorers"
+    yield ScorerSpec(
+        "depth", target=f"{at}.shape:Depth", config=f"{at}.shape:DepthConfig", summary="number of steps, soft cap"
+    )
+    yield ScorerSpec("tool_diversity", target=f"{at}.shape:ToolDiversity", summary="entropy of the tools used")
+    yield ScorerSpec("error_share", target=f"{at}.shape:ErrorShare", summary="1 minus the share of failed steps")
+    yield ScorerSpec("staleness", target=f"{at}.shape:Staleness", summary="1 minus the share of stale steps")
+    yield ScorerSpec(
+        "information", target=f"{at}.content:Information", summary="idf-weighted tokens that are new to the path"
+    )
+    yield ScorerSpec("entity_density", target=f"{at}.content:EntityDensity", summary="names per token")
+    yield ScorerSpec(
+        "chain", target=f"{at}.content:Chain", summary="share of steps that use what an earlier observation first said"
+    )
+
+
+@hookimpl
+def agentflow_selectors() -> Iterator[SelectorSpec]:
+    """The selectors."""
+    at = "agentflow_core.selectors"
+    yield SelectorSpec(
+        "coverage", target=f"{at}.coverage:Coverage", summary="greedy gain of covered text per root of length"
+    )
+    yield SelectorSpec("agentflow", target=f"{at}.classic:Classic", summary="the classic formula: 40 / 30 / 30")
+
+
+@hookimpl
+def agentflow_gates() -> Iterator[GateSpec]:
+    """The gates that need neither model nor sandbox."""
+    at = "agentflow_core.gates"
+    yield GateSpec("schema", target=f"{at}.form:Schema", summary="all parts are there, the answer fits its type")
+    yield GateSpec("leak", target=f"{at}.form:Leak", summary="the question does not hold the answer")
+    yield GateSpec("self_contained", target=f"{at}.form:SelfContained", summary="no reference to a hidden context")
+    yield GateSpec("grounded", target=f"{at}.evidence:Grounded", summary="every quote stands in its observation")
+    yield GateSpec(
+        "answer_supported", target=f"{at}.evidence:AnswerSupported", summary="the last hop's evidence gives the answer"
+    )
+    yield GateSpec("chain", target=f"{at}.hops:Chain", summary="each hop's result is used by a later one")
+    yield GateSpec("multi_hop", target=f"{at}.hops:MultiHop", summary="no single observation answers the question")
+    yield GateSpec(
+        "duplicate", target=f"{at}.duplicate:Duplicate", scope="run", summary="no near-duplicate of an earlier question"
+    )
+
+
+@hookimpl
+def agentflow_executors() -> Iterator[ExecutorSpec]:
+    """The executor."""
+    yield ExecutorSpec(
+        "local", target="agentflow_core.executors.local:LocalExecutor", summary="a bounded task group in this process"
+    )

@@ -1,0 +1,1 @@
+"""The ``agentflow`` command. Importing this imports nothing else."""

@@ -1,0 +1,192 @@
+"""The envelope that every tool of every environment answers with."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from agentflow_core.records.base import Record
+from agentflow_core.records.codes import CODES
+
+__all__ = [
+    "SHOWN_LIMIT_BYTES",
+    "Artifact",
+    "ImageContent",
+    "ResourceContent",
+    "TextContent",
+    "ToolResult",
+    "ToolUsage",
+    "Truncation",
+    "clean_json",
+    "clean_text",
+    "cut",
+]
+
+#: What a model is shown of one result at most, in UTF-8 bytes: head and tail, half each.
+SHOWN_LIMIT_BYTES = 32 * 1024
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])")
+
+
+@frozen
+class TextContent:
+    """Text for the model."""
+
+    text: str
+    type: Literal["text"] = "text"
+
+
+@frozen(kw_only=True)
+class ImageContent:
+    """An image for the model: the bytes themselves, or the hash of an artifact."""
+
+    mime: str
+    data: bytes | None = field(default=None, repr=False)
+    sha256: str | None = None
+    type: Literal["image"] = "image"
+
+
+@frozen(kw_only=True)
+class ResourceContent:
+    """A pointer to something that the model may open with another tool."""
+
+    uri: str
+    mime: str = "text/plain"
+    text: str = ""
+    type: Literal["resource"] = "resource"
+
+
+Content = TextContent | ImageContent | ResourceContent
+
+
+@frozen(kw_only=True)
+class Artifact:
+    """Bytes that are too large to inline, by content hash."""
+
+    sha256: str
+    mime: str
+    bytes: int
+    name: str = ""
+
+
+@frozen(kw_only=True)
+class Truncation:
+    """How much of the text a model is shown, and the artifact that holds the whole."""
+
+    bytes_total: int
+    bytes_kept: int
+    artifact: str = ""
+
+
+@frozen(kw_only=True)
+class ToolUsage:
+    """What a call took."""
+
+    wall_ms: float = 0.0
+    queue_ms: float = 0.0
+    cpu_ms: float | None = None
+    max_rss: int | None = None  #: bytes
+    bytes_out: int = 0
+
+
+@frozen(kw_only=True)
+class ToolResult(Record):
+    """One answer of one tool. ``ok=False`` is a tool that failed in its own terms; it is a value, never raised."""
+
+    ok: bool = True
+    code: str = "ok"  #: one of `agentflow_core.records.codes.CODES`
+    message: str = ""
+    hint: str = ""  #: what the agent may do next
+    retryable: bool = False
+    retry_after_s: float | None = None
+    data: Any = None  #: JSON
+    content: tuple[Content, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    truncation: Truncation | None = None
+    usage: ToolUsage = ToolUsage()
+    tool: str = ""
+    session_id: str = ""
+    call_id: str = ""
+    trace_id: str = ""
+
+    @classmethod
+    def success(cls, data: Any = None, *, text: str | None = None, content: Sequence[Content] = ()) -> ToolResult:
+        """A success with JSON ``data``; ``text`` is what the model reads (default: the data as JSON)."""
+        parts = tuple(content)
+        if text is not None:
+            parts = (TextContent(clean_text(text)), *parts)
+        return cls(data=clean_json(data), content=parts)
+
+    @classmethod
+    def failure(
+        cls, code: str, message: str, *, hint: str = "", data: Any = None, retry_after_s: float | None = None
+    ) -> ToolResult:
+        """A failure with a code of `CODES`, a message for the agent and a hint what to do next."""
+        known = CODES[code]
+        return cls(
+            ok=False,
+            code=code,
+            message=clean_text(message),
+            hint=clean_text(hint),
+            retryable=known.retryable,
+            retry_after_s=retry_after_s,
+            data=clean_json(data),
+        )
+
+    @property
+    def text(self) -> str:
+        """The whole text of the result: its text parts, else its data as JSON; of a failure, code and message too."""
+        parts = [part.text for part in self.content if isinstance(part, TextContent)]
+        if not self.ok:
+            parts.insert(0, f"error [{self.code}]: {self.message}" + (f"\n{self.hint}" if self.hint else ""))
+        elif not parts and self.data is not None:
+            parts.append(json.dumps(self.data, ensure_ascii=False, indent=1))
+        return "\n".join(parts)
+
+    @property
+    def shown(self) -> str:
+        """What a model is shown: ``text``, and of a text over 32 KB its head and tail."""
+        return cut(self.text)
+
+
+def cut(text: str, limit_bytes: int = SHOWN_LIMIT_BYTES) -> str:
+    """``text`` if its UTF-8 form fits, else head and tail of half the limit each with the omitted byte count between."""
+    if len(text) * 4 <= limit_bytes:
+        return text
+    raw = text.encode("utf-8")
+    if len(raw) <= limit_bytes:
+        return text
+    half = limit_bytes // 2
+    head = raw[:half].decode("utf-8", "ignore")
+    tail = raw[-half:].decode("utf-8", "ignore")
+    omitted = len(raw) - len(head.encode()) - len(tail.encode())
+    return f"{head}\n[… {omitted} bytes omitted …]\n{tail}"
+
+
+def clean_text(text: str) -> str:
+    """``text`` without ANSI sequences, and with lone surrogates replaced, so that it can be encoded."""
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def clean_json(value: Any) -> Any:
+    """``value`` as JSON that any parser accepts: NaN and infinities as strings, bytes as base64, keys as strings."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if isinstance(value, Mapping):
+        return {clean_text(str(key)): clean_json(item) for key, item in value.items()}
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, Sequence | set | frozenset):
+        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+        return [clean_json(item) for item in items]
+    return clean_text(str(value))
