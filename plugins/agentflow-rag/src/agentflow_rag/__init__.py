@@ -1,0 +1,1 @@
+"""Retrieval over document corpora, for AgentFlow."""

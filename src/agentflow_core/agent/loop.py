@@ -1,0 +1,286 @@
+"""Drive one agent over one task: ask the model, run every tool call, answer each, until an answer or a limit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from attrs import evolve, frozen
+
+from agentflow_core.agent.answers import ANSWER_RULES, SUBMIT, tagged_answer
+from agentflow_core.concurrency import run_all
+from agentflow_core.errors import (
+    AuthenticationError,
+    ContextOverflowError,
+    DataError,
+    ModelError,
+    ReplayMissError,
+)
+from agentflow_core.names import did_you_mean
+from agentflow_core.prompts import load_prompt
+from agentflow_core.records import (
+    ImagePart,
+    Message,
+    ModelRequest,
+    Observation,
+    SolveInputs,
+    SolveStep,
+    StepRecord,
+    Task,
+    TextPart,
+    ToolCall,
+    ToolDefinition,
+    ToolResult,
+    Trajectory,
+    Usage,
+    system,
+    user,
+)
+from agentflow_core.sandbox import observation_of
+
+if TYPE_CHECKING:
+    from agentflow_core.agent.config import AgentConfig
+    from agentflow_core.blobs import BlobStore
+    from agentflow_core.interfaces import ChatModel, SandboxClient, SandboxWorker
+
+__all__ = ["Agent", "Solved", "system_prompt"]
+
+#: What stands in place of a tool result that was left out to make a conversation fit.
+_LEFT_OUT = "[left out: the conversation was too long]"
+
+
+@frozen(kw_only=True)
+class Solved:
+    """A finished task: the trajectory (with its outcome and answer) and what its model calls used."""
+
+    trajectory: Trajectory
+    usage: Usage
+    error: str = ""  #: what went wrong, where the outcome is an error
+
+
+def system_prompt(config: AgentConfig) -> str:
+    """The system prompt that the configuration asks for. Raises `DataError` if its file cannot be read."""
+    if config.system_prompt is not None:
+        return config.system_prompt
+    if config.system_prompt_file is not None:
+        try:
+            return config.system_prompt_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{config.system_prompt_file}: cannot be read: {error}") from error
+    return load_prompt("agentflow_core.agent", "system").render(answer_rule=ANSWER_RULES[config.answer])
+
+
+class Agent:
+    """An agent that solves tasks with one model and one set of tools; it keeps nothing between tasks."""
+
+    def __init__(
+        self,
+        *,
+        model: ChatModel,
+        sandbox: SandboxClient,
+        tools: Sequence[ToolDefinition],
+        config: AgentConfig,
+        blobs: BlobStore | None = None,
+    ) -> None:
+        self.model = model
+        self.sandbox = sandbox
+        self.config = config
+        self.blobs = blobs
+        self.tools = (*tools, SUBMIT) if config.answer == "tool" else tuple(tools)
+        self.prompt = system_prompt(config)
+        self.by_wire_name = {tool.wire_name: tool.name for tool in self.tools}
+        self.read_only = {tool.name for tool in tools if sandbox.tool_traits(tool.name).get("read_only")}
+
+    async def solve(self, task: Task, sample: int = 0) -> Solved:
+        """Work on the task in sessions of its own, which are closed whatever happens.
+
+        A limit ends the task with outcome ``limit:<kind>``, a model call that fails for good with ``error:<kind>``;
+        what was done until then is in the trajectory.
+
+        Raises:
+            AuthenticationError, ReplayMissError: no other task could do better.
+            LimitReached: a budget of the whole run is spent.
+        """
+        episode = _Episode(self, task, sample)
+        worker = self.sandbox.worker(f"{task.id}#{sample}")
+        try:
+            with anyio.move_on_after(self.config.timeout_s) as scope:
+                await episode.play(worker)
+            if scope.cancelled_caught:
+                episode.outcome = "limit:wall_time"
+        except (AuthenticationError, ReplayMissError):
+            raise
+        except ModelError as error:
+            episode.outcome = f"error:{error.kind}"
+            episode.error = str(error)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await worker.aclose()
+        return episode.solved()
+
+
+class _Episode:
+    """The state of one attempt at one task."""
+
+    def __init__(self, agent: Agent, task: Task, sample: int) -> None:
+        self.agent = agent
+        self.task = task
+        self.sample = sample
+        self.messages: list[Message] = [system(agent.prompt), user(task.question)]
+        self.history: list[SolveStep] = []
+        self.steps: list[StepRecord] = []
+        self.usage = Usage()
+        self.outcome = "answered"
+        self.error = ""
+        self.answer: str | None = None
+
+    async def play(self, worker: SandboxWorker) -> None:
+        config = self.agent.config
+        for turn in range(config.max_turns):
+            message = await self._ask(turn)
+            if message is None:
+                return
+            if not message.tool_calls:
+                self.answer = message.text.strip() if config.answer != "tag" else tagged_answer(message.text)
+                return
+            await self._act(message.tool_calls, worker)
+            if self.answer is not None or self._limit_reached():
+                return
+        self.outcome = "limit:turns"
+
+    def solved(self) -> Solved:
+        trajectory = Trajectory(
+            id=f"{self.task.id}#{self.sample}",
+            task_id=self.task.id,
+            sample=self.sample,
+            model=self.agent.model.name,
+            tools=tuple(tool.name for tool in self.agent.tools),
+            messages=tuple(self.messages),
+            steps=tuple(self.steps),
+            outcome=self.outcome,
+            answer=self.answer,
+        )
+        return Solved(trajectory=trajectory, usage=self.usage, error=self.error)
+
+    async def _ask(self, turn: int) -> Message | None:
+        """The model's next message, or None when the conversation does not fit any more."""
+        agent = self.agent
+        shown = tuple(self.messages)
+        while True:
+            request = ModelRequest(
+                messages=shown,
+                tools=agent.tools,
+                sample=self.sample,
+                purpose="solve",
+                role="solver",
+                inputs=SolveInputs(
+                    question=self.task.question,
+                    steps=tuple(self.history),
+                    tools=agent.tools,
+                    turn=turn,
+                    max_turns=agent.config.max_turns,
+                    kwargs=self.task.kwargs,
+                ),
+            )
+            try:
+                completion = await agent.model.complete(request)
+            except ContextOverflowError:
+                shorter = _compacted(shown) if agent.config.on_context_overflow == "compact" else None
+                if shorter is None:
+                    self.outcome = "limit:context"
+                    return None
+                shown = shorter
+                continue
+            self.usage += completion.usage
+            self.messages.append(completion.message)
+            self.steps.append(StepRecord(usage=completion.usage))
+            return completion.message
+
+    async def _act(self, calls: Sequence[ToolCall], worker: SandboxWorker) -> None:
+        """Run every call of one message and answer each, in order."""
+        parsed = [self._parse(call) for call in calls]
+        if all(isinstance(item, ToolResult) or item.name in self.agent.read_only for item in parsed):
+            results = await run_all(partial(self._run, item, worker) for item in parsed)
+        else:
+            results = [await self._run(item, worker) for item in parsed]
+
+        notes = []
+        for call, item, result in zip(calls, parsed, results, strict=True):
+            seen = observation_of(result, self.agent.blobs)
+            self.messages.append(_tool_message(call, result, seen))
+            name = call.name if isinstance(item, ToolResult) else item.name
+            params = {} if isinstance(item, ToolResult) else item.params
+            self.history.append(SolveStep(tool=name, params=params, result=seen))
+            notes.append({"call_id": call.id, "tool": name, "code": result.code, "blobs": list(seen.blobs)})
+        self.steps[-1] = evolve(self.steps[-1], tools=tuple(notes))
+
+    def _parse(self, call: ToolCall) -> _Call | ToolResult:
+        """The call by its native name with its parameters, or the failure that tells the model what is wrong."""
+        name = self.agent.by_wire_name.get(call.name)
+        if name is None:
+            known = self.agent.by_wire_name
+            return ToolResult.failure(
+                "unknown_tool",
+                f"there is no tool {call.name!r}{did_you_mean(call.name, known)}",
+                hint=f"the tools are: {', '.join(sorted(known))}",
+            )
+        try:
+            params = json.loads(call.arguments or "{}")
+        except ValueError as error:
+            return ToolResult.failure("invalid_argument", f"the arguments are not JSON: {error}")
+        if not isinstance(params, dict):
+            return ToolResult.failure("invalid_argument", "the arguments are not a JSON object")
+        return _Call(name=name, params=params)
+
+    async def _run(self, call: _Call | ToolResult, worker: SandboxWorker) -> ToolResult:
+        if isinstance(call, ToolResult):
+            return call
+        if call.name == SUBMIT.name and self.agent.config.answer == "tool":
+            answer = call.params.get("answer")
+            if not isinstance(answer, str):
+                return ToolResult.failure("invalid_argument", "submit takes the answer as a string: {\"answer\": \"…\"}")
+            self.answer = answer.strip()
+            return ToolResult.success(text="submitted")
+        return await worker.execute(call.name, call.params)
+
+    def _limit_reached(self) -> bool:
+        config = self.agent.config
+        if config.max_tool_calls is not None and len(self.history) >= config.max_tool_calls:
+            self.outcome = "limit:tool_calls"
+        elif config.max_tokens is not None and self.usage.total_tokens >= config.max_tokens:
+            self.outcome = "limit:tokens"
+        elif config.max_usd is not None and (self.usage.cost_usd or 0.0) >= config.max_usd:
+            self.outcome = "limit:usd"
+        else:
+            return False
+        return True
+
+
+@frozen(kw_only=True)
+class _Call:
+    name: str
+    params: Mapping[str, Any]
+
+
+def _tool_message(call: ToolCall, result: ToolResult, seen: Observation) -> Message:
+    images = [ImagePart(blob) for blob in seen.blobs]
+    return Message(role="tool", tool_call_id=call.id, content=(TextPart(result.shown), *images))
+
+
+def _compacted(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
+    """The conversation without the older half of its tool results, or None when nothing is left to leave out."""
+    whole = [
+        index
+        for index, message in enumerate(messages)
+        if message.role == "tool" and message.text != _LEFT_OUT and message.content
+    ]
+    if not whole:
+        return None
+    dropped = set(whole[: (len(whole) + 1) // 2])
+    return tuple(
+        evolve(message, content=(TextPart(_LEFT_OUT),)) if index in dropped else message
+        for index, message in enumerate(messages)
+    )

@@ -1,0 +1,54 @@
+"""Run calls at once in one task group: the results come in call order, a failure comes out as itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import anyio
+
+from agentflow_core.errors import AgentFlowError
+
+__all__ = ["first_error", "run_all"]
+
+T = TypeVar("T")
+
+
+async def run_all(calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
+    """The results of all calls, in call order.
+
+    Raises:
+        Exception: the first failure (one of `AgentFlowError` before any other); the other calls are cancelled.
+    """
+    pending = list(calls)
+    if len(pending) == 1:
+        return [await pending[0]()]
+    results: dict[int, T] = {}
+
+    async def run(index: int) -> None:
+        results[index] = await pending[index]()
+
+    try:
+        async with anyio.create_task_group() as group:
+            for index in range(len(pending)):
+                group.start_soon(run, index)
+    except BaseExceptionGroup as errors:
+        raise first_error(errors) from errors
+    return [results[index] for index in range(len(pending))]
+
+
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What to raise in place of a group: one that is no plain exception, else one of ours, else the first."""
+    leaves = list(_leaves(errors))
+    for error in leaves:
+        if not isinstance(error, Exception):
+            return error
+    return next((error for error in leaves if isinstance(error, AgentFlowError)), leaves[0])
+
+
+def _leaves(errors: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

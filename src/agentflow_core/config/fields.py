@@ -1,0 +1,120 @@
+"""Look into a configuration class: its fields, their types and what `option` was told."""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import attrs
+from attrs import NOTHING, frozen
+
+from agentflow_core.config.options import Option, PluginChoice, option_of
+
+__all__ = ["ConfigField", "fields_of", "is_section", "item_type", "mapping_types", "members", "name_of"]
+
+_SCALARS: Final[dict[Any, str]] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+    types.NoneType: "null",
+}
+
+
+@frozen(kw_only=True)
+class ConfigField:
+    """One key of a section."""
+
+    key: str
+    type: Any
+    option: Option
+    default: Any = NOTHING  #: or an ``attrs.Factory``
+
+    @property
+    def required(self) -> bool:
+        """Whether the key must be written."""
+        return self.default is NOTHING
+
+    def make_default(self) -> Any:
+        """The value where the key is missing."""
+        return self.default.factory() if isinstance(self.default, attrs.Factory) else self.default  # type: ignore[arg-type]
+
+
+@cache
+def fields_of(cls: type) -> Mapping[str, ConfigField]:
+    """The keys that the class can be configured by.
+
+    Raises:
+        TypeError: a type that cannot be found at run time.
+    """
+    try:
+        hints = typing.get_type_hints(cls)
+    except NameError as error:
+        raise TypeError(
+            f"{cls.__module__}.{cls.__qualname__}: the type {error.name!r} is not there at run time; "
+            "import it outside of TYPE_CHECKING"
+        ) from error
+    return {
+        attribute.alias: ConfigField(
+            key=attribute.alias,
+            type=hints.get(attribute.name, Any),
+            option=option_of(attribute),
+            default=attribute.default,
+        )
+        for attribute in attrs.fields(cls)
+        if attribute.init
+    }
+
+
+def is_section(expected: Any) -> bool:
+    """Whether the type is a configuration class, which a mapping of keys describes."""
+    return isinstance(expected, type) and attrs.has(expected) and expected is not PluginChoice
+
+
+def members(expected: Any) -> tuple[Any, ...]:
+    """The types of a union, null last; of any other type the type itself."""
+    if typing.get_origin(expected) not in (typing.Union, types.UnionType):
+        return (expected,)
+    found = typing.get_args(expected)
+    return (*(one for one in found if one is not types.NoneType), *(one for one in found if one is types.NoneType))
+
+
+def item_type(expected: Any) -> Any:
+    """The element type of a list-like type, a tuple of them for a fixed tuple, None for any other type."""
+    origin, args = typing.get_origin(expected), typing.get_args(expected)
+    if origin is tuple:
+        return args[0] if len(args) == 2 and args[1] is Ellipsis else args
+    if origin in (list, Sequence):
+        return args[0]
+    return None
+
+
+def mapping_types(expected: Any) -> tuple[Any, Any] | None:
+    """Key and value type of a mapping type."""
+    if expected in (dict, Mapping):
+        return str, Any
+    if typing.get_origin(expected) in (dict, Mapping):
+        key, value = typing.get_args(expected)
+        return key, value
+    return None
+
+
+def name_of(expected: Any) -> str:
+    """What messages call the type."""
+    if expected in _SCALARS:
+        return _SCALARS[expected]
+    if typing.get_origin(expected) is typing.Literal:
+        return "one of " + ", ".join(repr(value) for value in typing.get_args(expected))
+    if isinstance(expected, type) and issubclass(expected, enum.Enum):
+        return "one of " + ", ".join(repr(member.value) for member in expected)
+    if isinstance(expected, type) and issubclass(expected, PurePath):
+        return "a path"
+    if expected is PluginChoice:
+        return "a name, or {name: {settings}}"
+    return "a list" if item_type(expected) is not None else "a mapping (key: value)"

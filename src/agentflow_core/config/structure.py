@@ -1,0 +1,292 @@
+"""Build configuration objects out of nodes, strictly, and note every problem on the way."""
+
+from __future__ import annotations
+
+import enum
+import os
+import typing
+from pathlib import Path, PurePath
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from agentflow_core.config.choices import Choices
+from agentflow_core.config.failure import FAILED
+from agentflow_core.config.fields import fields_of, is_section, item_type, mapping_types, members, name_of
+from agentflow_core.config.nodes import Node, describe, plain
+from agentflow_core.config.options import Option, PluginChoice, violation
+from agentflow_core.config.problems import quote
+from agentflow_core.config.scalars import parse_scalar
+from agentflow_core.errors import ConfigError, UsageError
+from agentflow_core.names import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentflow_core.config.choices import Plugins
+    from agentflow_core.config.problems import Problems
+
+__all__ = ["Structurer"]
+
+_NO_OPTION = Option()
+Where = tuple[str, ...]
+
+
+class Structurer:
+    """Turns nodes into values of the types that a configuration class declares.
+
+    ``written`` collects, by path, the text of values that came from variables: what a run directory may hold of them.
+    A value that cannot be built is `FAILED`, and its problem noted.
+    """
+
+    def __init__(self, problems: Problems, plugins: Plugins | None) -> None:
+        self.problems = problems
+        self.written: dict[Where, Node] = {}
+        self._choices = Choices(self, plugins)
+
+    # ---- sections
+
+    def section(self, node: Node, cls: type, path: Where, *, extra: frozenset[str] = frozenset()) -> Any:
+        """An instance of the class; an empty section is one with all defaults. ``extra`` keys are for the caller."""
+        if node.broken:
+            return FAILED
+        given = {} if node.value is None else node.value
+        if not isinstance(given, dict):
+            return self.refuse(f"expected a mapping (key: value), got {describe(node)}", node, path)
+        known = fields_of(cls)
+        failed = False
+        for key in given.keys() - known.keys() - extra:
+            close = did_you_mean(key, [*known, *extra])
+            self.problems.add(f"unknown key{close}", node.key_marks.get(key, node.mark), (*path, key))
+            failed = True
+        values: dict[str, Any] = {}
+        for key, field in known.items():
+            if key in given:
+                values[key] = self.build(given[key], field.type, field.option, (*path, key))
+                if field.required and values[key] == "":
+                    values[key] = self.refuse("is empty", given[key], (*path, key))
+            elif field.required:
+                about = f": {field.option.help}" if field.option.help else ""
+                values[key] = self.refuse(f"is missing{about}", node, (*path, key))
+            else:
+                values[key] = self._choices.complete(field.make_default(), field.option, node, (*path, key))
+        if failed or any(value is FAILED for value in values.values()):
+            return FAILED
+        return self._construct(cls, values, node, path)
+
+    def _construct(self, cls: type, values: dict[str, Any], node: Node, path: Where) -> Any:
+        try:
+            return cls(**values)
+        except ConfigError as error:
+            for problem in error.problems:
+                self.problems.add(problem.message, self._mark(node, problem.path), (*path, *_split(problem.path)))
+        except UsageError as error:
+            self.problems.add("; ".join(part for part in (error.message, error.hint) if part), node.mark, path)
+        except (ValueError, TypeError) as error:
+            self.problems.add(str(error), node.mark, path)
+        return FAILED
+
+    @staticmethod
+    def _mark(node: Node, path: str) -> Any:
+        """Where the value below the node stands, or the nearest one around it."""
+        for key in _split(path):
+            if isinstance(node.value, dict) and key in node.value:
+                node = node.value[key]
+            elif isinstance(node.value, tuple) and key.isdecimal() and int(key) < len(node.value):
+                node = node.value[int(key)]
+        return node.mark
+
+    # ---- values
+
+    def build(self, node: Node, expected: Any, option: Option, path: Where) -> Any:
+        """The value of a node as the type asks for it."""
+        if node.broken:
+            return FAILED
+        if expected in (Any, object):
+            self.note_untyped(node, path)
+            return plain(node)
+        member = self._member(node, expected)
+        if member is None:
+            if isinstance(node.value, str) and node.variables and (read := _reread(node)) is not node:
+                return self.build(read, expected, option, path)
+            return self._wrong_type(node, expected, option, path)
+        if member is PluginChoice:
+            return self._choices.one(node, option, path)
+        if is_section(member):
+            return self.section(node, member, path)
+        if (pair := mapping_types(member)) is not None:
+            return self._mapping(node, pair, option, path)
+        if item_type(member) is not None:
+            return self._list(node, member, option, path)
+        return self._scalar(node, member, option, path)
+
+    def _member(self, node: Node, expected: Any) -> Any:
+        """The type of a union that this kind of value is for."""
+        candidates = members(expected)
+        fitting = [one for one in candidates if _fits(node.value, one)]
+        if fitting:
+            return int if int in fitting else fitting[0]
+        if node.value is None and len(candidates) == 1 and (is_section(expected) or mapping_types(expected)):
+            return expected
+        return None
+
+    def _wrong_type(self, node: Node, expected: Any, option: Option, path: Where) -> Any:
+        wanted = " or ".join(name_of(one) for one in members(expected))
+        advice = ""
+        listed = [one for one in members(expected) if item_type(one) is not None]
+        if listed and not isinstance(node.value, dict):
+            advice = "; write it as a list: [ … ]"
+        elif str in members(expected) and isinstance(node.value, (bool, int, float)) and not option.secret:
+            advice = f'; quote it if it is text: "{node.written or plain(node)}"'
+        elif bool in members(expected) and str(node.value).lower() in ("yes", "no", "on", "off"):
+            advice = "; write true or false, without quotes"
+        close = ""
+        if isinstance(node.value, str) and not option.secret and not node.variables:
+            close = did_you_mean(node.value, [one for one in _words(expected) if isinstance(one, str)])
+        return self.refuse(f"expected {wanted}, got {describe(node, secret=option.secret)}{advice}{close}", node, path)
+
+    def _mapping(self, node: Node, pair: tuple[Any, Any], option: Option, path: Where) -> Any:
+        given = {} if node.value is None else node.value
+        assert isinstance(given, dict)  # noqa: S101 - _member saw to it
+        key_type, value_type = pair
+        built: dict[Any, Any] = {}
+        for key, part in given.items():
+            here = (*path, key)
+            mark = node.key_marks.get(key, node.mark)
+            made_key = self._scalar(Node(value=key, mark=mark), key_type, Option(choices=option.choices), here)
+            if value_type is PluginChoice and option.plugin not in (None, "model"):
+                made = self._choices.named(key, mark, part, option, here)
+            else:
+                made = self.build(part, value_type, evolve(option, choices=None), here)
+            built[made_key] = made
+        failed = any(key is FAILED or value is FAILED for key, value in built.items())
+        return FAILED if failed else built
+
+    def _list(self, node: Node, member: Any, option: Option, path: Where) -> Any:
+        assert isinstance(node.value, tuple)  # noqa: S101 - _member saw to it
+        types = item_type(member)
+        if isinstance(types, tuple):
+            if len(types) != len(node.value):
+                return self.refuse(f"expected a list of {len(types)}, got one of {len(node.value)}", node, path)
+        else:
+            types = (types,) * len(node.value)
+        pairs = enumerate(zip(node.value, types, strict=True))
+        built = [self.build(part, kind, option, (*path, str(index))) for index, (part, kind) in pairs]
+        if any(value is FAILED for value in built):
+            return FAILED
+        return built if typing.get_origin(member) is list else tuple(built)
+
+    def _scalar(self, node: Node, member: Any, option: Option, path: Where) -> Any:
+        if node.variables or option.secret:
+            self.written[path] = node
+        value = node.value
+        if member is NoneType:
+            return None
+        if member is float and isinstance(value, int):
+            value = float(value)
+        elif typing.get_origin(member) is typing.Literal and not _fits_literal(value, member):
+            return self._wrong_type(node, member, option, path)
+        elif isinstance(member, type) and issubclass(member, enum.Enum):
+            found = [one for one in member if one.value == value and type(one.value) is type(value)]
+            if not found:
+                return self._wrong_type(node, member, option, path)
+            value = found[0]
+        if wrong := violation(value, option):
+            shown = violation(value, evolve(option, secret=True)) if node.variables else wrong
+            return self.refuse(f"{shown}, got {describe(node)}" if node.variables else wrong, node, path)
+        if isinstance(value, str) and (option.path or (isinstance(member, type) and issubclass(member, PurePath))):
+            return self._path(value, member, node, path)
+        return value
+
+    def _path(self, text: str, member: Any, node: Node, path: Where) -> Any:
+        if not text:
+            return self.refuse("expected a path, got empty text", node, path)
+        if "\0" in text:
+            return self.refuse("a path cannot hold a NUL", node, path)
+        if member is str and "://" in text:
+            return text
+        try:
+            found = Path(os.path.expanduser(text)) if text.startswith("~") else Path(text)
+        except RuntimeError as error:
+            return self.refuse(f"{quote(text)}: {error}", node, path)
+        found = (node.folder or Path.cwd()) / found
+        return str(found) if member is str else found
+
+    # ---- shared with choices
+
+    def refuse(self, message: str, node: Node, path: Where) -> Any:
+        """Note a problem; the value is `FAILED`."""
+        self.problems.add(message, node.mark, path)
+        return FAILED
+
+    def note_untyped(self, node: Node, path: Where) -> None:
+        """Remember what came from variables where no type says which values are secret."""
+        for here, scalar in _scalars(node, path):
+            if scalar.variables:
+                self.written[here] = scalar
+
+
+def _scalars(node: Node, path: Where) -> Iterator[tuple[Where, Node]]:
+    if isinstance(node.value, dict):
+        for key, part in node.value.items():
+            yield from _scalars(part, (*path, key))
+    elif isinstance(node.value, tuple):
+        for index, part in enumerate(node.value):
+            yield from _scalars(part, (*path, str(index)))
+    else:
+        yield path, node
+
+
+def _split(path: str) -> Where:
+    return tuple(path.split(".")) if path else ()
+
+
+def _reread(node: Node) -> Node:
+    """The node with its expanded text read as a number or boolean; the node itself where it is text."""
+    assert isinstance(node.value, str)  # noqa: S101 - the caller saw to it
+    try:
+        value = parse_scalar(node.value)
+    except ValueError:
+        return node
+    return node if isinstance(value, str) else evolve(node, value=value)
+
+
+def _words(expected: Any) -> list[Any]:
+    """The values of the literals and enums among the members."""
+    found: list[Any] = []
+    for one in members(expected):
+        if typing.get_origin(one) is typing.Literal:
+            found += typing.get_args(one)
+        elif isinstance(one, type) and issubclass(one, enum.Enum):
+            found += [member.value for member in one]
+    return found
+
+
+def _fits_literal(value: object, member: Any) -> bool:
+    return any(one == value and type(one) is type(value) for one in typing.get_args(member))
+
+
+def _fits(value: Any, member: Any) -> bool:
+    """Whether the kind of value is what the type is written as."""
+    if typing.get_origin(member) is typing.Literal:
+        return _fits_literal(value, member)
+    if isinstance(member, type) and issubclass(member, enum.Enum):
+        return any(one.value == value and type(one.value) is type(value) for one in member)
+    if member is PluginChoice:
+        return isinstance(value, (str, dict))
+    if is_section(member) or mapping_types(member) is not None:
+        return isinstance(value, dict)
+    if item_type(member) is not None:
+        return isinstance(value, tuple)
+    if member is bool:
+        return isinstance(value, bool)
+    if member in (int, float):
+        return not isinstance(value, bool) and isinstance(value, (int, float) if member is float else int)
+    if member is str or (isinstance(member, type) and issubclass(member, PurePath)):
+        return isinstance(value, str)
+    if member is NoneType:
+        return value is None
+    if member in (Any, object):
+        return True
+    raise TypeError(f"a configuration field cannot have the type {member!r}")

@@ -1,0 +1,187 @@
+"""Read YAML with the place of every value: PyYAML's events, the core schema of YAML 1.2, nothing that surprises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+
+from agentflow_core.config.nodes import MAX_DEPTH, MAX_VALUES, Lines, Node, Refused, encodable
+from agentflow_core.config.problems import Problems, quote
+from agentflow_core.config.scalars import parse_scalar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["read_yaml"]
+
+
+def read_yaml(text: str, lines: Lines, folder: Path | None, problems: Problems) -> Node | None:
+    """The document's root, or None where it is empty.
+
+    Duplicate keys, tags, merge keys and numbers out of range are added to ``problems``.
+
+    Raises:
+        Refused: a syntax error, or a document that is too deep or too large.
+    """
+    import yaml  # 15 ms; only when there is a file
+
+    loader = None
+    try:
+        loader = yaml.SafeLoader(text)
+        return _Composer(loader, lines, folder, problems).document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise Refused(_explain(error, text), mark.index if mark else 0) from error
+    except yaml.reader.ReaderError as error:
+        raise Refused(f"the character U+{ord(text[error.position]):04X} is not allowed", error.position) from error
+    except (ValueError, OverflowError) as error:  # PyYAML lets out what chr() and int() say of its escapes
+        offset = loader.get_mark().index if loader is not None else 0
+        raise Refused("an escape or directive with a number that is too large", offset) from error
+
+
+def _explain(error: Any, text: str) -> str:
+    """PyYAML's two half sentences as one, with advice for the mistakes that people make."""
+    mark = error.problem_mark
+    if mark is not None and text[mark.index : mark.index + 1] == "\t":
+        return "a tab; indent with spaces"
+    said = ", ".join(part for part in (error.context, error.problem) if part)
+    if "cannot start any token" in said and mark is not None:
+        return f"text cannot start with {text[mark.index]!r}; put it in quotes"
+    if error.problem == "mapping values are not allowed here":
+        return "a ':' where none can stand; put text that holds ': ' in quotes, and check the indentation"
+    return f"not YAML: {said}"
+
+
+@define
+class _Composed:
+    """A node, and what it weighs with its aliases expanded."""
+
+    node: Node
+    size: int = 1
+    depth: int = 1
+
+
+class _Composer:
+    def __init__(self, loader: Any, lines: Lines, folder: Path | None, problems: Problems) -> None:
+        from yaml import events
+
+        self._events = events
+        self._next = loader.get_event
+        self._lines = lines
+        self._folder = folder
+        self._problems = problems
+        self._anchors: dict[str, _Composed] = {}
+        self._open: set[str] = set()
+        self._path: list[str] = []
+
+    def document(self) -> Node | None:
+        self._next()  # stream start
+        event = self._next()
+        if isinstance(event, self._events.StreamEndEvent):
+            return None
+        root = self._compose(self._next(), 1).node
+        self._next()  # document end
+        event = self._next()
+        if not isinstance(event, self._events.StreamEndEvent):
+            raise Refused("a second document; a configuration is one", event.start_mark.index)
+        return root
+
+    def _compose(self, event: Any, depth: int) -> _Composed:
+        at: int = event.start_mark.index
+        if isinstance(event, self._events.AliasEvent):
+            return self._alias(event.anchor, at, depth)
+        if depth > MAX_DEPTH:
+            raise Refused(f"nested deeper than {MAX_DEPTH} levels", at)
+        anchor: str | None = event.anchor
+        if anchor is not None:
+            self._open.add(anchor)
+        if event.tag is not None:
+            self._problem(f"the tag {quote(event.tag)}: a configuration has no tags; leave it out", at)
+        if isinstance(event, self._events.ScalarEvent):
+            made = _Composed(self._scalar(event, at))
+        elif isinstance(event, self._events.SequenceStartEvent):
+            made = self._sequence(at, depth)
+        else:
+            made = self._mapping(at, depth)
+        if made.size > MAX_VALUES:
+            raise Refused(f"more than {MAX_VALUES} values, counting each use of an alias", at)
+        if anchor is not None:
+            self._open.discard(anchor)
+            self._anchors[anchor] = made
+        return made
+
+    def _alias(self, anchor: str, at: int, depth: int) -> _Composed:
+        if anchor in self._open:
+            raise Refused(f"the alias *{anchor} stands inside what it names", at)
+        if anchor not in self._anchors:
+            raise Refused(f"the alias *{anchor} has no anchor &{anchor} before it", at)
+        found = self._anchors[anchor]
+        if depth + found.depth - 1 > MAX_DEPTH:
+            raise Refused(f"nested deeper than {MAX_DEPTH} levels", at)
+        return found
+
+    def _scalar(self, event: Any, at: int) -> Node:
+        mark, text = self._lines.mark(at), event.value
+        if not encodable(text):
+            self._problem("half of a surrogate pair, which UTF-8 cannot carry", at)
+            return Node(value=None, mark=mark, broken=True)
+        if event.style:  # quoted or a block: text as it stands
+            return Node(value=text, mark=mark, folder=self._folder)
+        try:
+            value = parse_scalar(text)
+        except ValueError as error:
+            self._problem(str(error), at)
+            return Node(value=None, mark=mark, broken=True)
+        return Node(value=value, mark=mark, written="" if isinstance(value, str) else text, folder=self._folder)
+
+    def _sequence(self, at: int, depth: int) -> _Composed:
+        parts: list[Node] = []
+        size, deepest = 1, 0
+        while not isinstance(event := self._next(), self._events.SequenceEndEvent):
+            self._path.append(str(len(parts)))
+            made = self._compose(event, depth + 1)
+            self._path.pop()
+            parts.append(made.node)
+            size, deepest = size + made.size, max(deepest, made.depth)
+        node = Node(value=tuple(parts), mark=self._lines.mark(at), folder=self._folder)
+        return _Composed(node, size, deepest + 1)
+
+    def _mapping(self, at: int, depth: int) -> _Composed:
+        parts: dict[str, Node] = {}
+        key_marks = {}
+        size, deepest = 1, 0
+        while not isinstance(event := self._next(), self._events.MappingEndEvent):
+            key_at = event.start_mark.index
+            key = self._key(event, parts, depth)
+            self._path.append("?" if key is None else key)
+            made = self._compose(self._next(), depth + 1)
+            self._path.pop()
+            if key is not None:
+                parts[key] = made.node
+                key_marks[key] = self._lines.mark(key_at)
+            size, deepest = size + made.size, max(deepest, made.depth)
+        node = Node(value=parts, mark=self._lines.mark(at), key_marks=key_marks, folder=self._folder)
+        return _Composed(node, size, deepest + 1)
+
+    def _key(self, event: Any, parts: dict[str, Node], depth: int) -> str | None:
+        """The key as text, or None after a problem."""
+        at = event.start_mark.index
+        if not isinstance(event, self._events.ScalarEvent):
+            self._compose(event, depth + 1)
+            return self._problem("a key must be text", at)
+        key: str = event.value
+        if event.anchor is not None or event.tag is not None:
+            return self._problem("a key has no anchor and no tag", at)
+        if not event.style and key == "<<":
+            return self._problem("merge keys ('<<') are not part of YAML 1.2; write the keys out", at)
+        if not event.style and not key:
+            return self._problem("a ':' without a key before it", at)
+        if not encodable(key):
+            return self._problem("half of a surrogate pair, which UTF-8 cannot carry", at)
+        if key in parts:
+            return self._problem(f"the key {quote(key)} stands here twice", at)
+        return key
+
+    def _problem(self, message: str, at: int) -> None:
+        self._problems.add(message, self._lines.mark(at), self._path)

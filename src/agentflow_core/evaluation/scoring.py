@@ -1,0 +1,80 @@
+"""Score finished samples with named metrics, and sum the scores up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import frozen
+
+from agentflow_core.contributions import MetricSpec
+from agentflow_core.errors import AuthenticationError, LimitReached, ReplayMissError
+from agentflow_core.interfaces import Metric, MetricContext, ScoredSample
+from agentflow_core.records import Score, Task, TaskResult, Trajectory
+
+if TYPE_CHECKING:
+    from agentflow_core.config import PluginChoice
+    from agentflow_core.plugins import Registry
+
+__all__ = ["NamedMetric", "build_metrics", "sample_of", "score_sample"]
+
+
+@frozen(kw_only=True)
+class NamedMetric:
+    """A metric with its name and what it needs."""
+
+    name: str
+    metric: Any  #: a Metric or an Aggregate
+    spec: MetricSpec
+    settings: Any = None
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it scores a sample from the sample alone, so that its scores are derived and never journaled."""
+        return self.spec.needs == "nothing" and self.spec.scope == "sample"
+
+
+def build_metrics(registry: Registry, choices: Sequence[PluginChoice]) -> tuple[NamedMetric, ...]:
+    """The chosen metrics, each built with its settings. Raises `UnknownNameError` for a name that nothing provides."""
+    made = []
+    for choice in choices:
+        entry = registry.get("metric", choice.name)
+        spec = cast("MetricSpec", entry.spec)
+        made.append(
+            NamedMetric(name=choice.name, metric=entry.build(choice.settings), spec=spec, settings=choice.settings)
+        )
+    return tuple(made)
+
+
+def sample_of(result: TaskResult, trajectory: Trajectory | None, task: Task | None = None) -> ScoredSample:
+    """A stored result as metrics see it."""
+    return ScoredSample(
+        task=task or Task(id=result.task_id, question=result.question, references=result.references),
+        prediction=result.answer,
+        references=result.references,
+        outcome=result.outcome,
+        sample=result.sample,
+        trajectory=trajectory,
+        end_state=trajectory.end_state if trajectory else {},
+    )
+
+
+async def score_sample(
+    sample: ScoredSample, metrics: Sequence[NamedMetric], context: MetricContext
+) -> Mapping[str, Score]:
+    """The sample's score by each metric. A metric that raises leaves the sample ungraded, with the reason.
+
+    Raises:
+        AuthenticationError, ReplayMissError, LimitReached: the judge cannot answer this or any other sample.
+    """
+    scores: dict[str, Score] = {}
+    for named in metrics:
+        metric: Metric = named.metric
+        try:
+            scores[named.name] = await metric.score(sample, context)
+        except (AuthenticationError, ReplayMissError, LimitReached):
+            raise
+        except Exception as error:  # noqa: BLE001 - plugin boundary: a metric may raise anything
+            reason = f"the metric failed: {type(error).__name__}: {error}"
+            scores[named.name] = Score(value=0.0, graded=False, reason=reason)
+    return scores

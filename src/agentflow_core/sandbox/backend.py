@@ -1,0 +1,102 @@
+"""The base class of every environment, the session that it serves, and what the engine gives it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from attrs import field, frozen
+
+from agentflow_core.errors import PluginError
+from agentflow_core.records.events import Event
+from agentflow_core.sandbox.tools import ToolFunction, tool_function
+
+__all__ = ["Backend", "BackendContext", "Session", "Sharing"]
+
+Sharing = Literal["session", "shared", "hybrid"]
+
+
+@frozen(kw_only=True)
+class Session:
+    """A session as its backend sees it. ``data`` is the backend's to fill: clients see it in `SessionInfo`."""
+
+    id: str
+    backend: str
+    worker_id: str = ""
+    settings: Mapping[str, Any] = field(factory=dict)  #: what ``create_session`` was given for this backend
+    data: dict[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class BackendContext:
+    """What the engine gives a backend before ``warmup``."""
+
+    name: str
+    folder: Path
+    observe: Callable[[Event], None] = field(repr=False)  #: tell progress, such as a `Notice`
+
+    @property
+    def state_dir(self) -> Path:
+        """A folder of the backend's own that outlives the process and is shared between processes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder
+
+
+class Backend:
+    """An environment: tools over a state, and the life of that state.
+
+    ``sharing`` says whose the state is: ``session`` (one for each session), ``shared`` (one a server, the same for
+    all; sessions are accepted and mean nothing) or ``hybrid`` (a resource of the server, a private state a session).
+
+    `warmup` to `shutdown` run in one task, and `initialize` to `cleanup` of one session in one task, so that a
+    backend may keep task groups and cancel scopes open in between.
+    """
+
+    sharing: ClassVar[Sharing] = "session"
+    context: BackendContext
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        where = f"backend {cls.__qualname__}"
+        if cls.sharing not in ("session", "shared", "hybrid"):
+            raise PluginError(f"{where}: sharing is {cls.sharing!r}", hint="one of session, shared, hybrid")
+        for name in ("warmup", "initialize", "cleanup", "shutdown", "fork"):
+            if not inspect.iscoroutinefunction(getattr(cls, name)):
+                raise PluginError(f"{where}: {name} must be async", hint=f"async def {name}(…)")
+        cls.tools()
+
+    @classmethod
+    def tools(cls) -> Mapping[str, ToolFunction]:
+        """Its tools by their names without the group, sorted."""
+        found: dict[str, ToolFunction] = {}
+        for attribute in dir(cls):
+            made = tool_function(inspect.getattr_static(cls, attribute, None))
+            if made is None or not made.takes_state:
+                continue
+            if made.name in found:
+                raise PluginError(f"backend {cls.__qualname__}: two tools are named {made.name!r}")
+            found[made.name] = made
+        return dict(sorted(found.items()))
+
+    @classmethod
+    def can_fork(cls) -> bool:
+        """Does it override `fork`?"""
+        return cls.fork is not Backend.fork
+
+    async def warmup(self) -> None:
+        """Once a server, before anything else: load models, start pools. Leaves nothing when it fails."""
+
+    async def initialize(self, session: Session) -> Any:
+        """Once a session (of a shared backend: once a server); returns the state. Leaves nothing when it fails."""
+
+    async def cleanup(self, state: Any) -> None:
+        """Once a session, shielded from cancellation and bounded in time; must not raise."""
+
+    async def shutdown(self) -> None:
+        """Once a server, after every cleanup; shielded and bounded like it."""
+
+    async def fork(self, state: Any, session: Session) -> Any:
+        """A copy of the state, for the new session, that shares nothing. Optional: override it to offer forks."""
+        raise NotImplementedError(f"{type(self).__name__} cannot fork")

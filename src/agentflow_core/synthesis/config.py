@@ -1,0 +1,110 @@
+"""The configuration of a synthesis: one file a run, a section a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from agentflow_core.config import PluginChoice, option
+from agentflow_core.models import BudgetConfig, ModelsConfig
+from agentflow_core.runs import PluginsConfig
+from agentflow_core.sandbox import SandboxConfig
+
+__all__ = ["QAConfig", "SamplingConfig", "SeedsConfig", "SelectionConfig", "SynthesisConfig"]
+
+_GATES = ("schema", "leak", "self_contained", "grounded", "answer_supported", "chain", "multi_hop", "duplicate")
+_SCORERS = ("depth", "information", "tool_diversity")
+
+
+@frozen(kw_only=True)
+class SeedsConfig:
+    """Where explorations start: a file, or the seeds themselves."""
+
+    path: Path | None = option(
+        None, help="JSON Lines, JSON, CSV or Parquet; one seed a row; '-' is standard input", path=True
+    )
+    items: tuple[Any, ...] = option((), help="seeds in place: texts, or objects {id, content, kwargs, session}")
+    limit: int | None = option(None, help="take the first seeds only", at_least=1)
+
+
+@frozen(kw_only=True)
+class SamplingConfig:
+    """How a trajectory tree grows from each seed."""
+
+    max_depth: int = option(4, help="steps from the root to a leaf at most", at_least=1, at_most=200)
+    branching_factor: int = option(
+        2, help="different actions that a node is grown by, above the threshold", at_least=1, at_most=64
+    )
+    depth_threshold: int = option(
+        2, help="nodes less deep than this branch; from there on each has one child", at_least=0
+    )
+    stale_novelty: float = option(
+        0.1, help="a node whose observation has a smaller share of new text is not grown", at_least=0, at_most=1
+    )
+    seed_description: str = option("", help="what the seeds are, told to the explorer")
+    tips: str = option("", help="advice for the explorer")
+
+
+@frozen(kw_only=True)
+class SelectionConfig:
+    """Which root-to-leaf paths are kept."""
+
+    min_depth: int = option(2, help="steps that a path needs at least", at_least=1)
+    max_selected_traj: int = option(3, help="paths kept of a seed at most", at_least=1)
+    path_similarity_threshold: float = option(
+        0.7, help="two paths whose content is more alike than this count as one", at_least=0, at_most=1
+    )
+    selector: PluginChoice = option(PluginChoice("coverage"), help="how paths are chosen", plugin="selector")
+    scorers: Mapping[str, PluginChoice] = option(
+        factory=lambda: {name: PluginChoice(name) for name in _SCORERS},
+        help="how paths are scored, with weights",
+        plugin="scorer",
+        weighted=True,
+    )
+
+
+@frozen(kw_only=True)
+class QAConfig:
+    """How questions are drafted from a path, and which gates a draft has to pass."""
+
+    per_trajectory: int = option(1, help="drafts of a path at most", at_least=1, at_most=20)
+    min_hops: int = option(2, help="source observations that a question rests on at least", at_least=1)
+    gates: tuple[PluginChoice, ...] = option(
+        tuple(PluginChoice(name) for name in _GATES), help="what a draft has to pass", plugin="gate"
+    )
+    answer_types: tuple[str, ...] = option((), help="answer types to ask for; default: any")
+    tips: str = option("", help="advice for the synthesizer")
+    examples: tuple[Mapping[str, Any], ...] = option((), help="example pairs {question, answer} for the synthesizer")
+    context_tokens: int = option(
+        24_000, help="tokens of observations that the synthesizer is shown at most, estimated", at_least=500
+    )
+
+
+@frozen(kw_only=True)
+class SynthesisConfig:
+    """A synthesis: seeds and tools in; a trajectory tree, selected paths and verified QA out."""
+
+    model: PluginChoice = option(PluginChoice("offline"), help="the model that every role defaults to", plugin="model")
+    roles: Mapping[str, PluginChoice] = option(
+        factory=dict, help="another model for 'explorer', 'synthesizer', 'solver' or 'judge'", plugin="model"
+    )
+    budget: BudgetConfig = option(BudgetConfig(), help="what the run may use at most")
+    sandbox: SandboxConfig = option(SandboxConfig(), help="environments and their limits")
+    seeds: SeedsConfig = option(help="where explorations start")
+    tools: tuple[str, ...] = option(("*",), help="the tools to explore with, such as 'rag:*'")
+    sampling: SamplingConfig = option(SamplingConfig(), help="stage 1: how trees grow")
+    selection: SelectionConfig = option(SelectionConfig(), help="stage 2: which paths are kept")
+    qa: QAConfig = option(QAConfig(), help="stage 3: questions and their gates")
+    random_seed: int = option(0, help="seed of every random choice")
+    max_workers: int = option(16, help="seeds or paths at once at most", at_least=1)
+    executor: PluginChoice = option(PluginChoice("local"), help="where units run", plugin="executor")
+    plugins: PluginsConfig = option(PluginsConfig(), help="plugin files to load")
+    run_dir: Path | None = option(None, help="the run directory; default: runs/<name of this file>", path=True)
+
+    @property
+    def models(self) -> ModelsConfig:
+        """The models by role."""
+        return ModelsConfig(model=self.model, roles=self.roles, budget=self.budget)

@@ -1,0 +1,309 @@
+"""The three stages of a synthesis over one run directory: sample, select, draft and judge; then derive the files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import evolve, frozen
+
+from agentflow_core.contributions import GateSpec
+from agentflow_core.gates.run import judge_draft
+from agentflow_core.interfaces import GateContext, RunGate
+from agentflow_core.names import match_tools
+from agentflow_core.prompts import load_prompt
+from agentflow_core.records import QA, Node, Path, Seed, Usage, Verdict
+from agentflow_core.records.codec import dump, dumps, load
+from agentflow_core.records.events import DraftJudged, RunStarted
+from agentflow_core.runs import Finished, RunOptions, UnitJournal, Workshop, conduct, open_workshop
+from agentflow_core.runs.keys import digest
+from agentflow_core.runs.texts import stored_node
+from agentflow_core.synthesis.drafting import Drafter
+from agentflow_core.synthesis.sampling import Sampler
+from agentflow_core.synthesis.seeds import read_seeds
+from agentflow_core.synthesis.selection import Chosen, SelectionStage
+
+if TYPE_CHECKING:
+    from agentflow_core.config import Loaded, PluginChoice
+    from agentflow_core.interfaces import Gate, Unit
+    from agentflow_core.plugins import PluginHost, Registry
+    from agentflow_core.records import ToolDefinition
+    from agentflow_core.records.events import Event
+    from agentflow_core.runs import Run, StopSignal
+    from agentflow_core.synthesis.config import SynthesisConfig
+
+__all__ = ["run_synthesis"]
+
+
+async def run_synthesis(
+    loaded: Loaded[SynthesisConfig],
+    *,
+    host: PluginHost,
+    options: RunOptions,
+    observe: Callable[[Event], None],
+    stop: StopSignal,
+    seeds: Sequence[Seed] | None = None,
+) -> Finished:
+    """Do what the run directory does not hold yet, and write its derived files.
+
+    Raises:
+        DataError, UnknownNameError: seeds, a tool, a gate, a scorer or a selector is not what the configuration says.
+        RunError: the run directory cannot be used.
+    """
+    config = loaded.config
+    found = list(seeds) if seeds is not None else read_seeds(config.seeds)
+    async with open_workshop(
+        kind="synthesis",
+        loaded=loaded,
+        stages=_stages(loaded.resolved),
+        host=host,
+        options=options,
+        observe=observe,
+        stop=stop,
+    ) as workshop:
+        observe(RunStarted(run_dir=str(workshop.run.dir), kind="synthesis", resumed=workshop.run.resumed))
+        synthesis = await Synthesis.prepare(workshop, config, found)
+        return await conduct(workshop, "synthesis", synthesis.work, synthesis.derive)
+
+
+def _stages(resolved: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """What each stage depends on: changing anything else leaves its units as they are."""
+    models = {"model": resolved["model"], "roles": resolved["roles"]}
+    prompts = {name: load_prompt("agentflow_core.synthesis", name).version for name in ("propose", "draft")}
+    return {
+        "sample": {
+            **models,
+            "sandbox": resolved["sandbox"],
+            "tools": resolved["tools"],
+            "sampling": resolved["sampling"],
+            "prompt": prompts["propose"],
+        },
+        "qa": {**models, "sandbox": resolved["sandbox"], "qa": resolved["qa"], "prompt": prompts["draft"]},
+    }
+
+
+@frozen(kw_only=True)
+class Gates:
+    """The gates of a run: those that judge a draft by itself, and those that look at the drafts before it."""
+
+    of_draft: tuple[tuple[str, Gate], ...]
+    of_run: tuple[tuple[str, Callable[[], RunGate]], ...]  #: made anew for each fold
+
+
+def build_gates(registry: Registry, choices: Sequence[PluginChoice]) -> Gates:
+    """The chosen gates, those that need nothing first, then by the order of the configuration."""
+    cost = {"nothing": 0, "sandbox": 1, "model": 2, "both": 3}
+    entries = [(choice, registry.get("gate", choice.name)) for choice in choices]
+    entries.sort(key=lambda pair: cost[cast("GateSpec", pair[1].spec).needs])
+    of_draft = []
+    of_run = []
+    for choice, entry in entries:
+        if cast("GateSpec", entry.spec).scope == "run":
+            of_run.append((choice.name, partial(cast("Callable[..., RunGate]", entry.build), choice.settings)))
+        else:
+            of_draft.append((choice.name, cast("Gate", entry.build(choice.settings))))
+    return Gates(of_draft=tuple(of_draft), of_run=tuple(of_run))
+
+
+@frozen(kw_only=True)
+class _Task:
+    """A selected path that questions are drafted from."""
+
+    seed: Seed
+    path: Path
+    nodes: tuple[Node, ...]
+
+
+class Synthesis:
+    """One synthesis over one open run."""
+
+    def __init__(
+        self, workshop: Workshop, config: SynthesisConfig, seeds: Sequence[Seed], tools: Sequence[ToolDefinition]
+    ) -> None:
+        registry = workshop.host.registry
+        self.workshop = workshop
+        self.config = config
+        self.seeds = {seed.id: seed for seed in seeds}
+        self.gates = build_gates(registry, config.qa.gates)
+        self.selection = SelectionStage(
+            registry=registry,
+            config=config.selection,
+            tools=[tool.name for tool in tools],
+            max_depth=config.sampling.max_depth,
+            random_seed=config.random_seed,
+        )
+        self.sampler = Sampler(
+            model=workshop.models("explorer"),
+            sandbox=workshop.sandbox,
+            tools=tools,
+            config=config.sampling,
+            blobs=workshop.run.blobs,
+            observe=workshop.observe,
+        )
+        self.drafter = Drafter(model=workshop.models("synthesizer"), tools=tools, config=config.qa)
+        self._tasks: dict[str, _Task] = {}
+
+    @classmethod
+    async def prepare(cls, workshop: Workshop, config: SynthesisConfig, seeds: Sequence[Seed]) -> Synthesis:
+        """Find the tools that the configuration names among those that the sandbox offers."""
+        offered = {tool.name: tool for tool in await workshop.sandbox.list_tools()}
+        return cls(workshop, config, seeds, [offered[name] for name in match_tools(config.tools, offered)])
+
+    # ---- the work
+
+    async def work(self) -> None:
+        """Sample every seed, select, and draft from every selected path."""
+        run = self.workshop.run
+        units = [run.unit("sample", seed.id, dump(seed)) for seed in self.seeds.values()]
+        await self.workshop.stage("sample", units, self._sample)
+        if self.workshop.stop.is_set:
+            return
+        await self.workshop.stage("qa", self._plan_qa(), self._draft)
+
+    async def _sample(self, unit: Unit, journal: UnitJournal) -> str:
+        grown = await self.sampler.grow(self.seeds[unit.id])
+        for node in grown.nodes:
+            journal.add("node", dump(node))
+        journal.add("growth", {"repeats": grown.repeats, "failed": dict(grown.failed), "usage": dump(grown.usage)})
+        return "ok"
+
+    def _plan_qa(self) -> list[Unit]:
+        """The units of the QA stage: the selected paths, in seed order and order of choice."""
+        units = []
+        self._tasks.clear()
+        for tree, chosen in self._choose():
+            nodes = {node.id: node for node in tree}
+            for path in chosen.selected:
+                on_path = tuple(nodes[node] for node in path.nodes)
+                content = digest([dump(node) for node in on_path])
+                unit = self.workshop.run.unit("qa", path.id, {"path": list(path.nodes), "content": content})
+                self._tasks[unit.key] = _Task(seed=self.seeds[path.seed_id], path=path, nodes=on_path)
+                units.append(unit)
+        return units
+
+    def _trees(self) -> Iterator[tuple[Node, ...]]:
+        """The sampled trees, in seed order, read from the journal as they are asked for."""
+        for unit in self.workshop.run.records("sample"):
+            nodes = tuple(load(Node, data) for kind, data in unit.records if kind == "node")
+            if nodes:
+                yield nodes
+
+    def _choose(self) -> Iterator[tuple[tuple[Node, ...], Chosen]]:
+        idf = self.selection.frequencies(self._trees())
+        for tree in self._trees():
+            yield tree, self.selection.choose(tree, idf)
+
+    async def _draft(self, unit: Unit, journal: UnitJournal) -> str:
+        task = self._tasks[unit.key]
+        made = await self.drafter.draft(task.seed, task.path, task.nodes)
+        context = GateContext(
+            seed=task.seed,
+            path=task.nodes,
+            min_hops=self.config.qa.min_hops,
+            models=self.workshop.models,
+            sandbox=self.workshop.sandbox,
+        )
+        for draft in made.drafts:
+            judged = await judge_draft(draft, self.gates.of_draft, context)
+            journal.add("draft", dump(judged))
+            if not _passed(judged):
+                self.workshop.observe(DraftJudged(qa=judged.id, accepted=False, gate=judged.gates[-1].name))
+        journal.add("usage", dump(made.usage))
+        return "ok"
+
+    # ---- the derived files
+
+    def derive(self, status: str) -> Mapping[str, Any]:
+        """Write the derived files from the journal, and return the summary."""
+        run = self.workshop.run
+        funnel: Counter[str] = Counter({"seeds": len(self.seeds)})
+        usage: dict[str, Usage] = {"explorer": Usage(), "synthesizer": Usage()}
+        for unit in run.records("sample"):
+            funnel["seeds_sampled" if unit.outcome == "ok" else "seeds_failed"] += 1
+            for kind, data in unit.records:
+                if kind == "growth":
+                    funnel["repeats"] += data["repeats"]
+                    funnel["proposals_failed"] += len(data["failed"])
+                    usage["explorer"] += load(Usage, data["usage"])
+        accepted, rejected = self._fold(run, funnel, usage)
+        run.write("qa.jsonl", map(dumps, accepted))
+        run.write("rejected.jsonl", map(dumps, rejected))
+        run.write("tree.jsonl", self._tree_lines(run, funnel))
+        run.write("paths.jsonl", (dumps(path) for _, chosen in self._choose() for path in chosen.paths))
+        return self._summary(status, funnel, usage, rejected)
+
+    def _fold(self, run: Run, funnel: Counter[str], usage: dict[str, Usage]) -> tuple[list[QA], list[QA]]:
+        """Let the gates over the whole run judge the drafts in seed order."""
+        gates = [(name, make()) for name, make in self.gates.of_run]
+        accepted: list[QA] = []
+        rejected: list[QA] = []
+        for unit in run.records("qa"):
+            if unit.outcome != "ok":
+                funnel["drafting_failed"] += 1
+            for kind, data in unit.records:
+                if kind == "usage":
+                    usage["synthesizer"] += load(Usage, data)
+                if kind == "draft":
+                    funnel["drafts"] += 1
+                    judged = _admit(load(QA, data), gates)
+                    (accepted if _passed(judged) else rejected).append(judged)
+                    if _passed(judged):
+                        self.workshop.observe(DraftJudged(qa=judged.id, accepted=True))
+        return accepted, rejected
+
+    def _tree_lines(self, run: Run, funnel: Counter[str]) -> Iterator[bytes]:
+        for tree, chosen in self._choose():
+            kept: dict[str, list[str]] = {}
+            for path in chosen.selected:
+                for node in path.nodes:
+                    kept.setdefault(node, []).append(path.id)
+            funnel["paths"] += len(chosen.paths)
+            funnel["selected"] += len(chosen.selected)
+            for node in tree:
+                if node.tool is not None:
+                    funnel["nodes"] += 1
+                    funnel["stale"] += node.stale
+                    funnel["errors"] += node.error is not None
+                yield dumps(stored_node(evolve(node, kept_by=tuple(kept.get(node.id, ()))), run.blobs))
+
+    def _summary(
+        self, status: str, funnel: Counter[str], usage: Mapping[str, Usage], rejected: Sequence[QA]
+    ) -> Mapping[str, Any]:
+        by_gate = Counter(draft.gates[-1].name for draft in rejected)
+        accepted = funnel["drafts"] - len(rejected)
+        total = sum(usage.values(), Usage())
+        steps = ("seeds", "seeds_sampled", "seeds_failed", "nodes", "repeats", "stale", "errors", "proposals_failed")
+        steps += ("paths", "selected", "drafting_failed", "drafts")
+        return {
+            "kind": "synthesis",
+            "status": status,
+            "counts": {"seeds": funnel["seeds"], "accepted": accepted, "rejected": len(rejected)},
+            "funnel": {
+                **{step: funnel[step] for step in steps},
+                "rejected": {name: by_gate[name] for name in sorted(by_gate)},
+                "accepted": accepted,
+            },
+            "metrics": {},
+            "usage": {
+                "by_role": {role: dump(used) for role, used in usage.items()},
+                "cost_usd": total.cost_usd,
+                "cost_per_accepted": total.cost_usd / accepted if total.cost_usd is not None and accepted else None,
+            },
+            "versions": self.workshop.run.versions,
+        }
+
+
+def _passed(draft: QA) -> bool:
+    return all(verdict.passed for verdict in draft.gates)
+
+
+def _admit(draft: QA, gates: Sequence[tuple[str, RunGate]]) -> QA:
+    for name, gate in gates:
+        if not _passed(draft):
+            break
+        outcome = gate.admit(draft)
+        verdict = Verdict(name=name, passed=outcome.passed, reason=outcome.reason)
+        draft = evolve(outcome.draft or draft, gates=(*draft.gates, verdict))
+    return draft

@@ -1,0 +1,85 @@
+"""Read seeds from a file, from standard input, or from the configuration itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentflow_core.errors import DataError
+from agentflow_core.records import Seed
+from agentflow_core.rows import Row, read_rows
+
+if TYPE_CHECKING:
+    from agentflow_core.synthesis.config import SeedsConfig
+
+__all__ = ["read_seeds", "seeds_of"]
+
+
+def read_seeds(config: SeedsConfig) -> list[Seed]:
+    """The seeds of the configuration, in order.
+
+    Raises:
+        DataError: neither or both sources are given, a seed has no content, an id stands twice, or there is none.
+    """
+    if (config.path is None) == (not config.items):
+        raise DataError("seeds: give either 'path' or 'items'")
+    where = str(config.path or "seeds.items")
+    rows = read_rows(config.path) if config.path else _rows(config.items)
+    seeds = _seeds(rows)[: config.limit]
+    if not seeds:
+        raise DataError(f"{where}: holds no seed", hint='one seed a row: {"content": "…"}')
+    return seeds
+
+
+def seeds_of(items: Iterable[Any]) -> list[Seed]:
+    """Seeds from texts, objects or `Seed` records."""
+    return _seeds(_rows(items))
+
+
+def _rows(items: Iterable[Any]) -> Iterable[Row]:
+    for number, item in enumerate(items, 1):
+        yield Row(value=item, where=f"seeds.items.{number - 1}", number=number)
+
+
+def _seeds(rows: Iterable[Row]) -> list[Seed]:
+    seen: dict[str, str] = {}
+    seeds = []
+    for row in rows:
+        seed = _seed(row)
+        if seed.id in seen:
+            raise row.error(f"id {seed.id!r} stands already at {seen[seed.id]}")
+        seen[seed.id] = row.where
+        seeds.append(seed)
+    return seeds
+
+
+def _seed(row: Row) -> Seed:
+    if isinstance(row.value, Seed):
+        return row.value
+    value = {"content": row.value} if isinstance(row.value, str) else row.value
+    if not isinstance(value, Mapping):
+        raise row.error(f"expected a text or an object, found {type(value).__name__}")
+    content = value.get("content")
+    if not isinstance(content, str) or not content.strip():
+        raise row.error("a seed needs a 'content'", hint=f"the row has: {', '.join(map(str, value)) or 'nothing'}")
+    for part in ("kwargs", "session"):
+        if not isinstance(value.get(part) or {}, Mapping):
+            raise row.error(f"{part!r} is not an object")
+    known = {"id", "content", "kwargs", "session"}
+    return Seed(
+        id=_seed_id(row, value.get("id")),
+        content=content.strip(),
+        kwargs=value.get("kwargs") or {},
+        session=value.get("session"),
+        unknown={key: item for key, item in value.items() if key not in known},
+    )
+
+
+def _seed_id(row: Row, value: Any) -> str:
+    if value is None or value == "":
+        return f"seed-{row.number:04d}"
+    made = str(value)
+    if "/" in made or "#" in made:  # both have a meaning in the ids of nodes and drafts
+        raise row.error(f"the id {made!r} holds '/' or '#'", hint="leave the id out, or write it without them")
+    return made

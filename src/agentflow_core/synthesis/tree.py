@@ -1,0 +1,105 @@
+"""A trajectory tree while it grows: nodes, reserved actions, and what its observations have said already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentflow_core.records import Action, Node, Observation, Seed, Usage
+from agentflow_core.text import action_key, novelty, shingles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentflow_core.records import Replay
+
+__all__ = ["Tree", "node_order"]
+
+
+def node_order(node_id: str) -> tuple[int, ...]:
+    """The key that sorts the node ids of one tree: child numbers as numbers, so that 0.2 comes before 0.10."""
+    return tuple(int(part) for part in node_id.rpartition("/")[2].split("."))
+
+
+class Tree:
+    """The tree of one seed. Nothing in it depends on the order in which calls complete."""
+
+    def __init__(self, seed: Seed, *, stale_novelty: float, schemas: Mapping[str, Mapping[str, object]]) -> None:
+        self.seed = seed
+        self.stale_novelty = stale_novelty
+        root = Node(id=f"{seed.id}/0", seed_id=seed.id, intent=seed.content)
+        self.nodes: dict[str, Node] = {root.id: root}
+        self.root = root
+        self._schemas = schemas
+        self._children: dict[str, int] = {}
+        self._reserved: dict[str, Action] = {}
+        self._seen: set[int] = set()
+
+    @property
+    def taken(self) -> tuple[Action, ...]:
+        """Every action that is reserved, in the order of reservation."""
+        return tuple(self._reserved.values())
+
+    def path(self, node: Node) -> tuple[Node, ...]:
+        """The nodes from the root to this one."""
+        path = [node]
+        while path[-1].parent is not None:
+            path.append(self.nodes[path[-1].parent])
+        return tuple(reversed(path))
+
+    def reserve(self, action: Action) -> bool:
+        """Take the action for this tree, unless one that means the same was taken before."""
+        key = action_key(action.tool, action.params, self._schemas.get(action.tool))
+        if key in self._reserved:
+            return False
+        self._reserved[key] = action
+        return True
+
+    def child_id(self, parent: Node) -> str:
+        """The id of the parent's next child."""
+        number = self._children.get(parent.id, 0)
+        self._children[parent.id] = number + 1
+        return f"{parent.id}.{number}"
+
+    def add(
+        self,
+        node_id: str,
+        parent: Node,
+        action: Action,
+        result: Observation,
+        *,
+        replay: Replay | None = None,
+        usage: Usage | None = None,
+    ) -> Node:
+        """Add an executed action; call it in node-id order, since novelty counts against what was added before."""
+        new = shingles(result.text) if result.ok else set()
+        share = novelty(new, self._seen)
+        node = Node(
+            id=node_id,
+            seed_id=self.seed.id,
+            parent=parent.id,
+            depth=parent.depth + 1,
+            intent=action.intent,
+            reasoning=action.reasoning,
+            tool=action.tool,
+            params=action.params,
+            result=result,
+            novelty=round(share, 6),
+            stale=result.ok and share < self.stale_novelty,
+            error=None if result.ok else result.code,
+            replay=replay,
+            usage=usage or Usage(),
+        )
+        self._seen |= new
+        self.nodes[node.id] = node
+        return node
+
+    def may_grow(self, node: Node) -> bool:
+        """Whether a node leads on: not when it is stale, nor when it failed right after a failure."""
+        if node.stale:
+            return False
+        parent = self.nodes.get(node.parent or "")
+        return not (node.error and parent is not None and parent.error)
+
+    def in_order(self) -> list[Node]:
+        """All nodes, in node-id order."""
+        return sorted(self.nodes.values(), key=lambda node: node_order(node.id))

@@ -1,0 +1,54 @@
+"""What is done to text alone: words, numbers, names, canonical keys, signatures, quotes. Import from here."""
+
+from __future__ import annotations
+
+from agentflow_core.text.answers import answer_tokens, normalize_answer
+from agentflow_core.text.dates import Date, dates
+from agentflow_core.text.keys import action_key, canonical_params, canonical_text, canonical_url, normalize_quotes
+from agentflow_core.text.mentions import Mention, is_function_word, mentions, proper_names, quoted
+from agentflow_core.text.minhash import NearDuplicates, jaccard, merge, minhash
+from agentflow_core.text.numbers import Number, numbers
+from agentflow_core.text.quotes import Span, find_quote
+from agentflow_core.text.words import (
+    contains,
+    hash64,
+    normalize,
+    novelty,
+    overlap,
+    shingles,
+    shingles_of,
+    tokens,
+)
+
+__all__ = [
+    "Date",
+    "Mention",
+    "NearDuplicates",
+    "Number",
+    "Span",
+    "action_key",
+    "answer_tokens",
+    "canonical_params",
+    "canonical_text",
+    "canonical_url",
+    "contains",
+    "dates",
+    "find_quote",
+    "hash64",
+    "is_function_word",
+    "jaccard",
+    "mentions",
+    "merge",
+    "minhash",
+    "normalize",
+    "normalize_answer",
+    "normalize_quotes",
+    "novelty",
+    "numbers",
+    "overlap",
+    "proper_names",
+    "quoted",
+    "shingles",
+    "shingles_of",
+    "tokens",
+]

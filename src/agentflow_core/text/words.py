@@ -1,0 +1,92 @@
+"""Normalize text, cut it into words, and hash runs of words into sets that can be compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence, Set
+from functools import lru_cache
+from hashlib import blake2b
+
+__all__ = ["contains", "hash64", "normalize", "novelty", "overlap", "shingles", "shingles_of", "tokens"]
+
+_WORD = re.compile(r"\w+")
+#: Scripts that are written without spaces: every character is a word of its own there.
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD_ANY = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_MASK = (1 << 64) - 1
+
+
+def normalize(text: str) -> str:
+    """``text`` in NFKC, case-folded, white space collapsed to single spaces and stripped."""
+    if not text.isascii():
+        # folding can undo the normal form (and does for a few letters), so the normal form is taken around it
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        return " ".join(text.split())
+    return " ".join(text.lower().split())
+
+
+def tokens(text: str) -> list[str]:
+    """The words of ``text`` in order: NFKC, case-folded runs of letters and digits; CJK characters one by one."""
+    if text.isascii():
+        return _WORD.findall(text.lower())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _WORD_ANY.findall(folded)
+
+
+def hash64(text: str) -> int:
+    """A 64-bit hash that is the same in every process and version."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+@lru_cache(maxsize=1 << 17)
+def _word_hash(word: str) -> int:
+    return hash64(word)
+
+
+def shingles(text: str, n: int = 5) -> set[int]:
+    """Hashes of all runs of ``n`` words of ``text``; of the whole text if it has fewer words; none if it has none."""
+    return shingles_of(tokens(text), n)
+
+
+def shingles_of(words: Sequence[str], n: int = 5) -> set[int]:
+    """`shingles` of words that are cut already."""
+    hashes = [_word_hash(word) for word in words]
+    if not hashes:
+        return set()
+    width = min(n, len(hashes))
+    # A polynomial in the word hashes: order counts, and a run costs a few integer operations.
+    runs = hashes[: len(hashes) - width + 1]
+    for offset in range(1, width):
+        later = hashes[offset : offset + len(runs)]
+        runs = [(run * 0x9E3779B97F4A7C15 + word) & _MASK for run, word in zip(runs, later, strict=True)]
+    return set(runs)
+
+
+def novelty(new: Set[int], seen: Set[int]) -> float:
+    """The share of ``new`` that is not in ``seen``, 0 to 1; an empty ``new`` has none."""
+    if not new:
+        return 0.0
+    return len(new - seen) / len(new)
+
+
+def overlap(left: Set[int], right: Set[int]) -> float:
+    """The exact Jaccard similarity of two sets, 0 to 1; two empty sets have none in common."""
+    if not left or not right:
+        return 0.0
+    common = len(left & right)
+    return common / (len(left) + len(right) - common)
+
+
+def contains(words: Sequence[str], part: Sequence[str]) -> bool:
+    """Whether ``part`` stands in ``words`` as an unbroken run; an empty ``part`` stands nowhere."""
+    width = len(part)
+    if not width or width > len(words):
+        return False
+    if width == 1:
+        return part[0] in words
+    first, wanted = part[0], list(part)
+    return any(
+        word == first and list(words[index : index + width]) == wanted
+        for index, word in enumerate(words[: len(words) - width + 1])
+    )
