@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, TYPE_CHECKING
 
 import anyio
 
 from agentflow_core.errors import AgentFlowError
 
-__all__ = ["first_error", "run_all"]
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+__all__ = ["first_error", "run_all", "run_blocking"]
 
 T = TypeVar("T")
 
@@ -52,3 +56,13 @@ def _leaves(errors: BaseExceptionGroup[BaseException]) -> Iterable[BaseException
             yield from _leaves(error)
         else:
             yield error
+
+
+def run_blocking(function: Callable[..., Awaitable[T]], *args: object) -> T:
+    """Run an async function to its end from blocking code; in a thread of its own where a loop runs already (notebooks)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.run(function, *args)
+    with ThreadPoolExecutor(1, thread_name_prefix="agentflow") as thread:
+        return thread.submit(anyio.run, function, *args).result()

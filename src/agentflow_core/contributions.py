@@ -50,6 +50,8 @@ class BackendSpec(Contribution):
 
     kind = "backend"
     offline: str | None = field(default=None, kw_only=True, validator=_optional_ref)  #: path of an OfflinePolicy
+    demo: str | None = field(default=None, kw_only=True, validator=_optional_ref)
+    """Path of a function ``() -> Mapping``: the configuration of a small synthesis on data that the plugin brings."""
 
 
 @frozen

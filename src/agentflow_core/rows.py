@@ -118,7 +118,9 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         import pyarrow.parquet as parquet  # an extra: most files are JSON Lines
     except ImportError as error:
-        raise DataError(f"{path}: reading Parquet needs pyarrow", hint="pip install 'agentflow-core[parquet]'") from error
+        raise DataError(
+            f"{path}: reading Parquet needs pyarrow", hint="pip install 'agentflow-core[parquet]'"
+        ) from error
     number = 0
     for batch in parquet.ParquetFile(path).iter_batches(batch_size=1024):
         for value in batch.to_pylist():

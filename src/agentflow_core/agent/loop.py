@@ -241,7 +241,7 @@ class _Episode:
         if call.name == SUBMIT.name and self.agent.config.answer == "tool":
             answer = call.params.get("answer")
             if not isinstance(answer, str):
-                return ToolResult.failure("invalid_argument", "submit takes the answer as a string: {\"answer\": \"…\"}")
+                return ToolResult.failure("invalid_argument", 'submit takes the answer as a string: {"answer": "…"}')
             self.answer = answer.strip()
             return ToolResult.success(text="submitted")
         return await worker.execute(call.name, call.params)

@@ -78,9 +78,7 @@ class CommandTable(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(
-    cls=CommandTable, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=CommandTable, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="agentflow")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error (also AGENTFLOW_DEBUG=1).")
 @click.pass_context

@@ -14,13 +14,14 @@ from agentflow_core.errors import AgentFlowError
 from agentflow_core.plugins import PluginHost, discover, tool_clashes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Mapping
 
-    from agentflow_core.plugins import Entry, PluginRow
+    from agentflow_core.contributions import Contribution
+    from agentflow_core.plugins import Entry, PluginRow, Provider
 
 __all__ = ["command"]
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 
 
 @click.group(name="plugins")
@@ -29,32 +30,38 @@ def command() -> None:
 
 
 @command.command(name="list")
-@as_json
+@json_option
 def list_(as_json: bool) -> None:
     """List the installed plugins, from their metadata: imports none."""
     found = discover(os.environ)
     if as_json:
         click.echo(json.dumps([_row(row) for row in found.rows], indent=2))
-        return
-    lines = [(row.name, row.distribution, row.version, row.status, row.reason) for row in found.rows]
-    click.echo(table(("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", ""), lines))
-    for notice in found.notices:
-        click.echo(f"WARNING: {printable_line(notice)}", err=True)
+    else:
+        lines = [(row.name, row.distribution, row.version, row.status, row.reason) for row in found.rows]
+        click.echo(table(("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", ""), lines))
+    _warn(found.notices)
 
 
 @command.command
-@as_json
+@json_option
 @click.pass_context
 def check(ctx: click.Context, as_json: bool) -> None:
     """Import every allowed plugin and everything that it points to; exit 1 if anything is broken."""
-    host = PluginHost.of(discover(os.environ))
-    reports = [(row, _contributions(row, host)) for row in host.rows]
+    found = discover(os.environ)
+    host = PluginHost.of(found)
+    clashes = tool_clashes(_tools(host))
+    reports = [(row, [_report(host, spec, clashes) for spec in row.contributions]) for row in host.rows]
     if as_json:
         click.echo(json.dumps([_row(row) | {"contributions": parts} for row, parts in reports], indent=2))
     else:
         for row, parts in reports:
             click.echo(_heading(row, parts))
-            click.echo(table((), [_line(part) for part in parts], indent=2), nl=bool(parts))
+            if parts:
+                lines = [
+                    (part["kind"], part["name"], part["status"], part["reason"] or part["summary"]) for part in parts
+                ]
+                click.echo(table((), lines, indent=2))
+    _warn(found.notices)
     if any(row.is_left_out or any(part["status"] != "ok" for part in parts) for row, parts in reports):
         ctx.exit(1)
 
@@ -64,37 +71,61 @@ def _row(row: PluginRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in shown}
 
 
-def _contributions(row: PluginRow, host: PluginHost) -> list[dict[str, Any]]:
-    clashing = {id(entry.spec): entry for claimants in host.registry.clashes for entry in claimants}
-    reports = []
-    for spec in row.contributions:
-        problem = _problem(host, spec.kind, spec.name)
-        reports.append(
-            {
-                "kind": spec.kind,
-                "name": spec.name,
-                "target": spec.target,
-                "config": spec.config,
-                "summary": spec.summary,
-                "status": ("clash" if id(spec) in clashing else "broken") if problem else "ok",
-                "reason": problem,
-            }
-        )
-    return reports
+def _report(host: PluginHost, spec: Contribution, clashes: Mapping[str, str]) -> dict[str, Any]:
+    reason = _clash(host, spec, clashes)
+    status = "clash" if reason else "ok"
+    if not reason and (reason := _defect(host.registry.get(spec.kind, spec.name))):
+        status = "broken"
+    return {
+        "kind": spec.kind,
+        "name": spec.name,
+        "target": spec.target,
+        "config": spec.config,
+        "summary": spec.summary,
+        "status": status,
+        "reason": reason,
+    }
 
 
-def _problem(host: PluginHost, kind: str, name: str) -> str:
+def _clash(host: PluginHost, spec: Contribution, clashes: Mapping[str, str]) -> str:
+    if spec.name not in host.registry.names(spec.kind):
+        try:
+            host.registry.get(spec.kind, spec.name)
+        except AgentFlowError as error:
+            return error.message
+    if spec.kind == "tool":
+        return clashes.get(spec.name, "")
+    group = f"{spec.name}:" if spec.kind == "backend" else "::"
+    return "; ".join(dict.fromkeys(reason for tool, reason in clashes.items() if tool.startswith(group)))
+
+
+def _defect(entry: Entry) -> str:
+    """Why the contribution cannot be used, or nothing."""
+    from agentflow_core.sandbox import Backend
+
     try:
-        entry = host.registry.get(kind, name)
-        if not callable(entry.resolve()):
+        target = entry.resolve()
+        if not callable(target):
             return f"its target {entry.spec.target!r} cannot be called"
+        if entry.spec.kind == "backend" and not (isinstance(target, type) and issubclass(target, Backend)):
+            return f"its target {entry.spec.target!r} is no subclass of Backend"
         config = entry.resolve_config()
         if config is not None and not attrs.has(config):
             return f"its config {entry.spec.config!r} is no attrs class"
         entry.resolve_offline()
     except AgentFlowError as error:
-        return error.message
+        return error.message.removeprefix(f"{entry}: ")
     return ""
+
+
+def _tools(host: PluginHost) -> Iterator[tuple[str, Provider]]:
+    """Every tool whose backend can be imported, and every API tool."""
+    for entry in host.registry.entries("tool"):
+        yield entry.spec.name, entry.provider
+    for entry in host.registry.entries("backend"):
+        if not _defect(entry):
+            for tool in entry.resolve().tools():
+                yield f"{entry.spec.name}:{tool}", entry.provider
 
 
 def _heading(row: PluginRow, parts: list[dict[str, Any]]) -> str:
@@ -105,5 +136,6 @@ def _heading(row: PluginRow, parts: list[dict[str, Any]]) -> str:
     return printable_line(f"{row.name} ({row.distribution} {row.version}): {verdict}")
 
 
-def _line(part: dict[str, Any]) -> Iterable[str]:
-    return part["kind"], part["name"], part["status"], part["reason"] or part["summary"]
+def _warn(notices: tuple[str, ...]) -> None:
+    for notice in notices:
+        click.echo(f"WARNING: {printable_line(notice)}", err=True)

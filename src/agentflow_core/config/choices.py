@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 from attrs import evolve
 
 from agentflow_core.config.failure import FAILED
-from agentflow_core.config.fields import fields_of
-from agentflow_core.config.nodes import Node, describe, from_python, plain
+from agentflow_core.config.nodes import Node, Settings, describe, from_python
 from agentflow_core.config.options import Option, PluginChoice, option_of, violation
-from agentflow_core.errors import PluginError, UsageError
+from agentflow_core.errors import AgentFlowError, PluginError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,12 +52,20 @@ class Builder(Protocol):
         """An instance of the class."""
         ...
 
-    def refuse(self, message: str, node: Node, path: Where) -> Any:
+    def refuse(self, message: str, node: Node, path: Where, *, foreign: bool = False) -> Any:
         """Note a problem."""
         ...
 
-    def note_untyped(self, node: Node, path: Where) -> None:
+    def build(self, node: Node, expected: Any, option: Option, path: Where) -> Any:
+        """The value of a node as the type asks for it."""
+        ...
+
+    def note(self, node: Node, path: Where) -> None:
         """Remember what came from variables."""
+        ...
+
+    def note_untyped(self, node: Node, path: Where) -> None:
+        """Remember what came from variables below a node without a type."""
         ...
 
 
@@ -70,14 +78,15 @@ class Choices:
 
     def one(self, node: Node, option: Option, path: Where) -> Any:
         """The choice of a field or list element: ``name`` or ``{name: {settings}}``."""
+        self._builder.note(node, path)
         if option.plugin == "model":
             return self._model(node, option, path)
         value = node.value
         if isinstance(value, str):
             if wrong := violation(value, option):
-                return self._builder.refuse(wrong, node, path)
+                return self._builder.refuse(wrong, node, path, foreign=True)
             return self._settle(value, node.mark, Node(value=None, mark=node.mark), option, path, (*path, value))
-        assert isinstance(value, dict)  # noqa: S101 - the structurer saw to it
+        assert isinstance(value, dict)  # the structurer saw to it
         if len(value) != 1:
             came = f"a mapping of {len(value)} keys"
             return self._builder.refuse(f"expected one name, or {{name: {{settings}}}}, got {came}", node, path)
@@ -101,13 +110,14 @@ class Choices:
                 name = evolve(node, value=model, written=written, variables=node.variables if written else ())
                 settings = Node(value={"name": name}, mark=node.mark, key_marks={"name": node.mark})
             return self._settle(provider, node.mark, settings, option, path, path)
-        assert isinstance(node.value, dict)  # noqa: S101 - the structurer saw to it
+        assert isinstance(node.value, dict)  # the structurer saw to it
         form = "{provider: openai, name: …}"
         chosen = node.value.get("provider")
         if chosen is None:
             return self._builder.refuse(f"names no provider; write {form}", node, path)
         if chosen.broken:
             return FAILED
+        self._builder.note(chosen, (*path, "provider"))
         if not isinstance(chosen.value, str):
             return self._builder.refuse(f"expected text, got {describe(chosen)}", chosen, (*path, "provider"))
         rest = {key: part for key, part in node.value.items() if key != "provider"}
@@ -132,7 +142,7 @@ class Choices:
             if weight is not None:
                 path = (*path, "weight")
                 rest = evolve(settings, value={key: part for key, part in settings.value.items() if key != "weight"})
-        elif settings.value is not None:
+        elif isinstance(settings.value, (int, float)) or settings.variables:
             weight, rest = settings, Node(value=None, mark=settings.mark)
         if weight is None:
             return rest, 1.0
@@ -148,12 +158,12 @@ class Choices:
             return self._builder.refuse(f"expected {wanted}, got {describe(settings)}", settings, below)
         if self._plugins is None or option.plugin is None:
             self._builder.note_untyped(settings, below)
-            return plain(settings)
+            return Settings(settings) if settings.value else None
         try:
             cls = self._plugins.get(option.plugin, name).resolve_config()
         except (UsageError, PluginError) as error:
             said = ", ".join(part for part in (error.message, error.hint) if part)
-            return self._builder.refuse(said, here, at)
+            return self._builder.refuse(said, here, at, foreign=True)
         if cls is None:
             for key in settings.value or ():
                 self._builder.problems.add(
@@ -162,27 +172,47 @@ class Choices:
                     (*below, key),
                 )
             return FAILED if settings.value else None
-        return self._builder.section(settings, cls, below)
+        try:
+            return self._builder.section(settings, cls, below)
+        except AgentFlowError:
+            raise
+        except Exception as error:  # plugin boundary: the class and its validators are the plugin's
+            raise PluginError(
+                f"{option.plugin} {name!r}: its config class {cls.__name__} fails: {type(error).__name__}",
+                hint="agentflow plugins check",
+            ) from error
 
-    def complete(self, value: Any, option: Option, node: Node, path: Where) -> Any:
-        """A default with the settings of its choices typed, as those of written ones are."""
+    def complete(self, value: Any, option: Option, node: Node, path: Where, *, named: bool = False) -> Any:
+        """A default with the settings of its choices typed, as those of written ones are.
+
+        ``node`` is the section that leaves the default out. ``named``: the path ends with the choice's name.
+        """
         if self._plugins is None:
             return value
         if isinstance(value, PluginChoice):
             if value.settings is not None and attrs.has(type(value.settings)):
                 return value
-            below = path if option.plugin == "model" else (*path, value.name)
+            below = path if named or option.plugin == "model" else (*path, value.name)
             settings = evolve(from_python(value.settings, self._builder.problems), mark=node.mark)
             built = self._settings(value.name, node.mark, settings, option, path, below)
             return FAILED if built is FAILED else evolve(value, settings=built)
         if option.plugin is not None and isinstance(value, (tuple, list)):
             parts = [self.complete(part, option, node, (*path, str(index))) for index, part in enumerate(value)]
             return FAILED if any(part is FAILED for part in parts) else type(value)(parts)
-        if option.plugin is not None and isinstance(value, dict):
-            made = {}
-            for key, part in value.items():
-                made[key] = self._complete_named(part, option, node, (*path, key))
+        if option.plugin is not None and isinstance(value, Mapping):
+            made = {key: self.complete(part, option, node, (*path, key), named=True) for key, part in value.items()}
             return FAILED if any(part is FAILED for part in made.values()) else made
-        if attrs.has(type(value)) and value is not FAILED:
+        if attrs.has(type(value)):
             return self._complete_section(value, node, path)
         return value
+
+    def _complete_section(self, config: Any, node: Node, path: Where) -> Any:
+        changed: dict[str, Any] = {}
+        for attribute in attrs.fields(type(config)):
+            old = getattr(config, attribute.name)
+            new = self.complete(old, option_of(attribute), node, (*path, attribute.alias)) if attribute.init else old
+            if new is FAILED:
+                return FAILED
+            if new is not old:
+                changed[attribute.alias] = new
+        return evolve(config, **changed) if changed else config

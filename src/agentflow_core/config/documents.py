@@ -60,7 +60,9 @@ def _read(path: Path, problems: Problems) -> Node:
         problems.add(f"cannot be read: {error.strerror or error}", Mark(str(path)))
         data = b""
     if data is None:
-        problems.add(f"larger than {MAX_BYTES >> 20} MiB; a configuration names data and does not hold it", Mark(str(path)))
+        problems.add(
+            f"larger than {MAX_BYTES >> 20} MiB; a configuration names data and does not hold it", Mark(str(path))
+        )
     root: Node | None = None
     if not problems:
         root = _parse(data or b"", path, problems)

@@ -36,6 +36,9 @@ class _Expanded:
 
 def expand(node: Node, environ: Mapping[str, str], problems: Problems, path: tuple[str, ...] = ()) -> Node:
     """The node with every text below it expanded; what cannot be is a problem, and its node broken."""
+    if node.expanded:
+        return node
+    node = evolve(node, expanded=True)
     value = node.value
     if isinstance(value, dict):
         return evolve(node, value={key: expand(part, environ, problems, (*path, key)) for key, part in value.items()})
@@ -115,4 +118,4 @@ def _variable(text: str, at: int, environ: Mapping[str, str], *, nesting: int) -
 
 def escape(text: str) -> str:
     """The text such that expanding gives it back."""
-    return re.sub(r"\$(?=[${])", "$$$$", text)
+    return re.sub(r"\$(?=[${])", "$$", text)

@@ -105,8 +105,8 @@ def mapping_types(expected: Any) -> tuple[Any, Any] | None:
     return None
 
 
-def name_of(expected: Any) -> str:
-    """What messages call the type."""
+def name_of(expected: Any, plugin: str | None = None) -> str:
+    """What messages call the type; of a choice, that of a ``plugin`` of this kind."""
     if expected in _SCALARS:
         return _SCALARS[expected]
     if typing.get_origin(expected) is typing.Literal:
@@ -116,5 +116,5 @@ def name_of(expected: Any) -> str:
     if isinstance(expected, type) and issubclass(expected, PurePath):
         return "a path"
     if expected is PluginChoice:
-        return "a name, or {name: {settings}}"
+        return "offline, openai/NAME or {provider: …}" if plugin == "model" else "a name, or {name: {settings}}"
     return "a list" if item_type(expected) is not None else "a mapping (key: value)"

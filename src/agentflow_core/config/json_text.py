@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from json.decoder import JSONDecodeError, scanstring
+from json import JSONDecodeError, decoder
 from typing import TYPE_CHECKING, Final
 
 from agentflow_core.config.nodes import MAX_DEPTH, MAX_VALUES, Lines, Node, Refused, encodable
-from agentflow_core.config.problems import Problems, quote
+from agentflow_core.config.problems import Problems, twice
 from agentflow_core.config.scalars import parse_scalar
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ class _Scanner:
         """The string at ``_at``; None after a problem."""
         start = self._at
         try:
-            text, self._at = scanstring(self._text, start + 1, True)
+            text: str
+            text, self._at = decoder.scanstring(self._text, start + 1, True)  # type: ignore[attr-defined]
         except JSONDecodeError as error:
             raise Refused(f"not JSON: {error.msg[0].lower()}{error.msg[1:].removesuffix(' at')}", error.pos) from error
         if encodable(text):
@@ -138,7 +139,7 @@ class _Scanner:
             part = self._value(depth + 1)
             self._path.pop()
             if key is not None and key in parts:
-                self._problems.add(f"the key {quote(key)} stands here twice", mark, self._path)
+                self._problems.add(twice(key_marks[key]), mark, (*self._path, key))
             elif key is not None:
                 parts[key], key_marks[key] = part, mark
         return Node(value=parts, mark=self._lines.mark(at), key_marks=key_marks, folder=self._folder)

@@ -14,13 +14,24 @@ from attrs import field, frozen
 from agentflow_core.config.problems import Mark, Problems, quote
 from agentflow_core.config.scalars import check_number
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "Lines", "Node", "Refused", "describe", "encodable", "from_python", "plain"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "Lines",
+    "Node",
+    "Refused",
+    "Settings",
+    "describe",
+    "encodable",
+    "from_python",
+    "plain",
+]
 
 MAX_DEPTH: Final = 64
 #: Values of one document, aliases expanded: more is a bomb, not a configuration.
 MAX_VALUES: Final = 50_000
 
-Value = None | bool | int | float | str | tuple["Node", ...] | dict[str, "Node"]
+Value = bool | int | float | str | tuple["Node", ...] | dict[str, "Node"] | None
 
 
 class Refused(Exception):
@@ -43,6 +54,18 @@ class Node:
     folder: Path | None = None  #: what relative paths start from; None: the working directory
     variables: tuple[str, ...] = ()  #: that the text came from
     broken: bool = False  #: a problem was reported already
+    expanded: bool = False  #: variables below it are expanded already
+
+
+class Settings(dict[str, Any]):
+    """The settings of a plugin as plain data where no registry typed them, with the nodes that they came from.
+
+    Loading them later into the plugin's class expands nothing twice and keeps file, line and folder.
+    """
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(plain(node))
+        self.node = node
 
 
 class Lines:
@@ -110,6 +133,8 @@ class _PythonReader:
         self._count = 0
 
     def read(self, value: object, path: tuple[str, ...]) -> Node:
+        if isinstance(value, Settings):
+            return value.node
         self._count += 1
         if len(path) > MAX_DEPTH or self._count > MAX_VALUES:
             return self._refuse("nested too deep or too large for a configuration", path)

@@ -55,7 +55,7 @@ class PluginChoice:
 def option(
     default: Any = NOTHING,
     *,
-    help: str,  # noqa: A002 - the word that people know from click and argparse
+    help: str,
     at_least: float | None = None,
     at_most: float | None = None,
     choices: Sequence[Any] | None = None,
@@ -74,7 +74,7 @@ def option(
         at_most: the largest allowed number, likewise.
         choices: what the value, each element of a list, or each key of a mapping may be.
         path: relative values are resolved against the file's folder; those from ``${VAR}`` or ``--set`` against the
-            working directory; ``~`` is expanded. The type is ``Path``, or ``str`` for patterns.
+            working directory; ``~`` is expanded, ``-`` and (in a ``str``) URLs stay. The type is ``Path``, or ``str`` for patterns.
         secret: never printed, masked in `Loaded.resolved`.
         plugin: the kind of contribution that the field chooses by name (``"metric"``, ``"model"`` …). The type is
             ``PluginChoice``, ``PluginChoice | None``, ``tuple[PluginChoice, ...]`` or ``Mapping[str, PluginChoice]``.
@@ -119,7 +119,9 @@ def violation(value: object, described: Option) -> str:
     shown = "" if described.secret else f", got {_plain(value)!r}"
     if described.choices is not None and _plain(value) not in described.choices:
         known = ", ".join(repr(choice) for choice in described.choices)
-        close = did_you_mean(value, [c for c in described.choices if isinstance(c, str)]) if isinstance(value, str) else ""
+        close = (
+            did_you_mean(value, [c for c in described.choices if isinstance(c, str)]) if isinstance(value, str) else ""
+        )
         return f"expected one of {known}{shown}{'' if described.secret else close}"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if described.at_least is not None and not value >= described.at_least:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
@@ -12,6 +11,9 @@ from agentflow_core.config.nodes import Lines, Node, Refused, describe, encodabl
 from agentflow_core.config.problems import Mark, Problems, quote, show_path
 from agentflow_core.config.scalars import parse_scalar
 from agentflow_core.config.yaml_text import read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["apply_sets"]
 

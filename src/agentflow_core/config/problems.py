@@ -12,7 +12,7 @@ from agentflow_core.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Mark", "Problems", "quote", "show_path"]
+__all__ = ["Mark", "Problems", "quote", "show_path", "twice"]
 
 #: More characters of a value than this are not repeated in a message.
 SHOWN = 60
@@ -40,6 +40,11 @@ def show_path(path: Iterable[str]) -> str:
     )
 
 
+def twice(first: Mark) -> str:
+    """What is wrong with a key that stood before."""
+    return f"is written twice, first in line {first.line}" if first.line else "is written twice"
+
+
 class Problems:
     """The problems found so far."""
 
@@ -48,6 +53,12 @@ class Problems:
 
     def __len__(self) -> int:
         return len(self._found)
+
+    def copy(self) -> Problems:
+        """The same problems, to go on from."""
+        made = Problems()
+        made._found = self._found.copy()
+        return made
 
     def add(self, message: str, mark: Mark, path: Iterable[str] = ()) -> None:
         """Note one problem."""

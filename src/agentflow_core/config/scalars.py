@@ -20,7 +20,7 @@ _MOST_DIGITS: Final = 400
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 
 
-def parse_scalar(text: str) -> None | bool | int | float | str:
+def parse_scalar(text: str) -> bool | int | float | str | None:
     """What an unquoted scalar means.
 
     Raises:

@@ -25,24 +25,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentflow_core.config.choices import Plugins
+    from agentflow_core.config.origins import Origins
     from agentflow_core.config.problems import Problems
 
 __all__ = ["Structurer"]
 
-_NO_OPTION = Option()
 Where = tuple[str, ...]
 
 
 class Structurer:
     """Turns nodes into values of the types that a configuration class declares.
 
-    ``written`` collects, by path, the text of values that came from variables: what a run directory may hold of them.
-    A value that cannot be built is `FAILED`, and its problem noted.
+    ``origins`` learns which values came from variables. A value that cannot be built is `FAILED`, its problem noted.
     """
 
-    def __init__(self, problems: Problems, plugins: Plugins | None) -> None:
+    def __init__(self, problems: Problems, origins: Origins, plugins: Plugins | None) -> None:
         self.problems = problems
-        self.written: dict[Where, Node] = {}
+        self._origins = origins
         self._choices = Choices(self, plugins)
 
     # ---- sections
@@ -80,11 +79,13 @@ class Structurer:
             return cls(**values)
         except ConfigError as error:
             for problem in error.problems:
-                self.problems.add(problem.message, self._mark(node, problem.path), (*path, *_split(problem.path)))
+                said = self._origins.redact(problem.message)
+                self.problems.add(said, self._mark(node, problem.path), (*path, *_split(problem.path)))
         except UsageError as error:
-            self.problems.add("; ".join(part for part in (error.message, error.hint) if part), node.mark, path)
+            said = "; ".join(part for part in (error.message, error.hint) if part)
+            self.refuse(said, node, path, foreign=True)
         except (ValueError, TypeError) as error:
-            self.problems.add(str(error), node.mark, path)
+            self.refuse(str(error), node, path, foreign=True)
         return FAILED
 
     @staticmethod
@@ -104,7 +105,7 @@ class Structurer:
         if node.broken:
             return FAILED
         if expected in (Any, object):
-            self.note_untyped(node, path)
+            self.note_untyped(node, path, secret=option.secret)
             return plain(node)
         member = self._member(node, expected)
         if member is None:
@@ -132,7 +133,7 @@ class Structurer:
         return None
 
     def _wrong_type(self, node: Node, expected: Any, option: Option, path: Where) -> Any:
-        wanted = " or ".join(name_of(one) for one in members(expected))
+        wanted = " or ".join(name_of(one, option.plugin) for one in members(expected))
         advice = ""
         listed = [one for one in members(expected) if item_type(one) is not None]
         if listed and not isinstance(node.value, dict):
@@ -148,13 +149,13 @@ class Structurer:
 
     def _mapping(self, node: Node, pair: tuple[Any, Any], option: Option, path: Where) -> Any:
         given = {} if node.value is None else node.value
-        assert isinstance(given, dict)  # noqa: S101 - _member saw to it
+        assert isinstance(given, dict)  # _member saw to it
         key_type, value_type = pair
         built: dict[Any, Any] = {}
         for key, part in given.items():
             here = (*path, key)
             mark = node.key_marks.get(key, node.mark)
-            made_key = self._scalar(Node(value=key, mark=mark), key_type, Option(choices=option.choices), here)
+            made_key = self.build(Node(value=key, mark=mark), key_type, Option(choices=option.choices), here)
             if value_type is PluginChoice and option.plugin not in (None, "model"):
                 made = self._choices.named(key, mark, part, option, here)
             else:
@@ -164,7 +165,7 @@ class Structurer:
         return FAILED if failed else built
 
     def _list(self, node: Node, member: Any, option: Option, path: Where) -> Any:
-        assert isinstance(node.value, tuple)  # noqa: S101 - _member saw to it
+        assert isinstance(node.value, tuple)  # _member saw to it
         types = item_type(member)
         if isinstance(types, tuple):
             if len(types) != len(node.value):
@@ -178,23 +179,18 @@ class Structurer:
         return built if typing.get_origin(member) is list else tuple(built)
 
     def _scalar(self, node: Node, member: Any, option: Option, path: Where) -> Any:
-        if node.variables or option.secret:
-            self.written[path] = node
+        self._origins.note(path, node, secret=option.secret)
         value = node.value
         if member is NoneType:
             return None
         if member is float and isinstance(value, int):
             value = float(value)
-        elif typing.get_origin(member) is typing.Literal and not _fits_literal(value, member):
-            return self._wrong_type(node, member, option, path)
         elif isinstance(member, type) and issubclass(member, enum.Enum):
-            found = [one for one in member if one.value == value and type(one.value) is type(value)]
-            if not found:
-                return self._wrong_type(node, member, option, path)
-            value = found[0]
+            return next(one for one in member if _same(one.value, value))
+        if node.variables and (wrong := violation(value, evolve(option, secret=True))):
+            return self.refuse(f"{wrong}, got {describe(node)}", node, path)
         if wrong := violation(value, option):
-            shown = violation(value, evolve(option, secret=True)) if node.variables else wrong
-            return self.refuse(f"{shown}, got {describe(node)}" if node.variables else wrong, node, path)
+            return self.refuse(wrong, node, path)
         if isinstance(value, str) and (option.path or (isinstance(member, type) and issubclass(member, PurePath))):
             return self._path(value, member, node, path)
         return value
@@ -204,8 +200,8 @@ class Structurer:
             return self.refuse("expected a path, got empty text", node, path)
         if "\0" in text:
             return self.refuse("a path cannot hold a NUL", node, path)
-        if member is str and "://" in text:
-            return text
+        if text == "-" or (member is str and "://" in text):  # standard input; a place that is no file
+            return text if member is str else Path(text)
         try:
             found = Path(os.path.expanduser(text)) if text.startswith("~") else Path(text)
         except RuntimeError as error:
@@ -215,16 +211,19 @@ class Structurer:
 
     # ---- shared with choices
 
-    def refuse(self, message: str, node: Node, path: Where) -> Any:
-        """Note a problem; the value is `FAILED`."""
-        self.problems.add(message, node.mark, path)
+    def refuse(self, message: str, node: Node, path: Where, *, foreign: bool = False) -> Any:
+        """Note a problem; the value is `FAILED`. A ``foreign`` message may repeat what came from variables."""
+        self.problems.add(self._origins.redact(message) if foreign else message, node.mark, path)
         return FAILED
 
-    def note_untyped(self, node: Node, path: Where) -> None:
-        """Remember what came from variables where no type says which values are secret."""
+    def note(self, node: Node, path: Where) -> None:
+        """Remember what came from variables."""
+        self._origins.note(path, node)
+
+    def note_untyped(self, node: Node, path: Where, *, secret: bool = False) -> None:
+        """Remember what came from variables below a node where no type says which values are secret."""
         for here, scalar in _scalars(node, path):
-            if scalar.variables:
-                self.written[here] = scalar
+            self._origins.note(here, scalar, secret=secret, untyped=True)
 
 
 def _scalars(node: Node, path: Where) -> Iterator[tuple[Where, Node]]:
@@ -244,7 +243,7 @@ def _split(path: str) -> Where:
 
 def _reread(node: Node) -> Node:
     """The node with its expanded text read as a number or boolean; the node itself where it is text."""
-    assert isinstance(node.value, str)  # noqa: S101 - the caller saw to it
+    assert isinstance(node.value, str)  # the caller saw to it
     try:
         value = parse_scalar(node.value)
     except ValueError:
@@ -263,16 +262,17 @@ def _words(expected: Any) -> list[Any]:
     return found
 
 
-def _fits_literal(value: object, member: Any) -> bool:
-    return any(one == value and type(one) is type(value) for one in typing.get_args(member))
+def _same(one: object, other: object) -> bool:
+    """Equal, and not as True equals 1."""
+    return one == other and type(one) is type(other)
 
 
 def _fits(value: Any, member: Any) -> bool:
     """Whether the kind of value is what the type is written as."""
     if typing.get_origin(member) is typing.Literal:
-        return _fits_literal(value, member)
+        return any(_same(one, value) for one in typing.get_args(member))
     if isinstance(member, type) and issubclass(member, enum.Enum):
-        return any(one.value == value and type(one.value) is type(value) for one in member)
+        return any(_same(one.value, value) for one in member)
     if member is PluginChoice:
         return isinstance(value, (str, dict))
     if is_section(member) or mapping_types(member) is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from agentflow_core.config.nodes import MAX_DEPTH, MAX_VALUES, Lines, Node, Refused, encodable
-from agentflow_core.config.problems import Problems, quote
+from agentflow_core.config.problems import Mark, Problems, quote, twice
 from agentflow_core.config.scalars import parse_scalar
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class _Composer:
         if anchor is not None:
             self._open.add(anchor)
         if event.tag is not None:
-            self._problem(f"the tag {quote(event.tag)}: a configuration has no tags; leave it out", at)
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._problem(f"the tag {quote(tag)}: a configuration has no tags; leave it out", at)
         if isinstance(event, self._events.ScalarEvent):
             made = _Composed(self._scalar(event, at))
         elif isinstance(event, self._events.SequenceStartEvent):
@@ -111,7 +112,7 @@ class _Composer:
             self._anchors[anchor] = made
         return made
 
-    def _alias(self, anchor: str, at: int, depth: int) -> _Composed:
+    def _alias(self, anchor: Any, at: int, depth: int) -> _Composed:
         if anchor in self._open:
             raise Refused(f"the alias *{anchor} stands inside what it names", at)
         if anchor not in self._anchors:
@@ -149,11 +150,11 @@ class _Composer:
 
     def _mapping(self, at: int, depth: int) -> _Composed:
         parts: dict[str, Node] = {}
-        key_marks = {}
+        key_marks: dict[str, Mark] = {}
         size, deepest = 1, 0
         while not isinstance(event := self._next(), self._events.MappingEndEvent):
             key_at = event.start_mark.index
-            key = self._key(event, parts, depth)
+            key = self._key(event, key_marks, depth)
             self._path.append("?" if key is None else key)
             made = self._compose(self._next(), depth + 1)
             self._path.pop()
@@ -164,24 +165,35 @@ class _Composer:
         node = Node(value=parts, mark=self._lines.mark(at), key_marks=key_marks, folder=self._folder)
         return _Composed(node, size, deepest + 1)
 
-    def _key(self, event: Any, parts: dict[str, Node], depth: int) -> str | None:
+    def _key(self, event: Any, key_marks: dict[str, Mark], depth: int) -> str | None:
         """The key as text, or None after a problem."""
         at = event.start_mark.index
         if not isinstance(event, self._events.ScalarEvent):
             self._compose(event, depth + 1)
-            return self._problem("a key must be text", at)
+            fault = "a key must be text"
+        else:
+            fault = self._fault_of_key(event)
+            if not fault and event.value in key_marks:
+                self._problems.add(twice(key_marks[event.value]), self._lines.mark(at), (*self._path, event.value))
+                return None
+        if fault:
+            self._problem(fault, at)
+            return None
+        key: str = event.value
+        return key
+
+    @staticmethod
+    def _fault_of_key(event: Any) -> str:
         key: str = event.value
         if event.anchor is not None or event.tag is not None:
-            return self._problem("a key has no anchor and no tag", at)
+            return "a key has no anchor and no tag"
         if not event.style and key == "<<":
-            return self._problem("merge keys ('<<') are not part of YAML 1.2; write the keys out", at)
+            return "merge keys ('<<') are not part of YAML 1.2; write the keys out"
         if not event.style and not key:
-            return self._problem("a ':' without a key before it", at)
+            return "a ':' without a key before it"
         if not encodable(key):
-            return self._problem("half of a surrogate pair, which UTF-8 cannot carry", at)
-        if key in parts:
-            return self._problem(f"the key {quote(key)} stands here twice", at)
-        return key
+            return "half of a surrogate pair, which UTF-8 cannot carry"
+        return ""
 
     def _problem(self, message: str, at: int) -> None:
         self._problems.add(message, self._lines.mark(at), self._path)

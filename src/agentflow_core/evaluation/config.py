@@ -8,11 +8,11 @@ from pathlib import Path
 from attrs import frozen
 
 from agentflow_core.agent import AgentConfig
-from agentflow_core.config import PluginChoice, option
-from agentflow_core.models import BudgetConfig, ModelsConfig
+from agentflow_core.config import PluginChoice, PluginsConfig, option
+from agentflow_core.models import BudgetConfig, ModelsConfig, RetryConfig
 from agentflow_core.sandbox import SandboxConfig
 
-__all__ = ["DataConfig", "PluginsConfig", "RolloutConfig"]
+__all__ = ["DataConfig", "RolloutConfig"]
 
 
 @frozen(kw_only=True)
@@ -29,21 +29,15 @@ class DataConfig:
 
 
 @frozen(kw_only=True)
-class PluginsConfig:
-    """Plugins that no distribution brings."""
-
-    load: tuple[Path, ...] = option((), help="Python files with @register_api_tool functions or hooks", path=True)
-
-
-@frozen(kw_only=True)
 class RolloutConfig:
     """A rollout: a model, its tools, a benchmark, and how answers are scored."""
 
     model: PluginChoice = option(PluginChoice("offline"), help="the model that every role defaults to", plugin="model")
     roles: Mapping[str, PluginChoice] = option(
-        factory=dict, help="another model for 'solver' or 'judge'", plugin="model"
+        factory=dict, help="another model for 'solver' or 'judge'", plugin="model", choices=("solver", "judge")
     )
     budget: BudgetConfig = option(BudgetConfig(), help="what the run may use at most")
+    retries: RetryConfig = option(RetryConfig(), help="how failed model requests are tried again")
     sandbox: SandboxConfig = option(SandboxConfig(), help="environments and their limits")
     data: DataConfig = option(help="the benchmark")
     rollout: AgentConfig = option(AgentConfig(), help="how the agent works on a task")
@@ -60,4 +54,4 @@ class RolloutConfig:
     @property
     def models(self) -> ModelsConfig:
         """The models by role."""
-        return ModelsConfig(model=self.model, roles=self.roles, budget=self.budget)
+        return ModelsConfig(model=self.model, roles=self.roles, budget=self.budget, retries=self.retries)

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 from attrs import evolve, frozen
 
 from agentflow_core.agent import Agent
 from agentflow_core.agent.loop import system_prompt
-from agentflow_core.errors import AgentFlowError, ConfigError, Problem
-from agentflow_core.evaluation.scoring import NamedMetric, build_metrics, sample_of, score_sample
+from agentflow_core.evaluation.scoring import NamedMetric, Tally, build_metrics, sample_of, score_sample
+from agentflow_core.evaluation.summary import summarize_results
 from agentflow_core.evaluation.tasks import read_tasks
-from agentflow_core.interfaces import MetricContext
-from agentflow_core.metrics.aggregates import summarize
+from agentflow_core.interfaces import MetricContext, ScoredSample
 from agentflow_core.names import match_tools
 from agentflow_core.records import Score, Task, TaskResult, Trajectory, Usage
 from agentflow_core.records.codec import dump, dumps, load
-from agentflow_core.records.events import RunFinished, RunStarted
-from agentflow_core.runs import Run, RunOptions, StopSignal, UnitJournal, Workshop, open_workshop
+from agentflow_core.records.events import RunStarted
+from agentflow_core.runs import Finished, RunOptions, UnitJournal, Workshop, conduct, open_workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agentflow_core.config import Loaded
     from agentflow_core.evaluation.config import RolloutConfig
     from agentflow_core.interfaces import Unit
     from agentflow_core.plugins import PluginHost
     from agentflow_core.records.events import Event
+    from agentflow_core.runs import StopSignal
 
-__all__ = ["Finished", "run_rollout"]
-
-
-@frozen(kw_only=True)
-class Finished:
-    """How a run ended: ``status`` is complete, interrupted or limited."""
-
-    run_dir: Path
-    status: str
-    summary: Mapping[str, Any]
+__all__ = ["run_rollout"]
 
 
 async def run_rollout(
@@ -50,33 +39,183 @@ async def run_rollout(
     options: RunOptions,
     observe: Callable[[Event], None],
     stop: StopSignal,
+    tasks: Sequence[Task] | None = None,
 ) -> Finished:
-    """Run every task and sample of the benchmark that the run directory does not hold yet, then score all of them.
+    """Run every task and sample that the run directory does not hold yet, score all of them, write the derived files.
 
     Raises:
         DataError, UnknownNameError: the benchmark, a tool or a metric is not what the configuration says.
         RunError: the run directory cannot be used.
-        AuthenticationError, ReplayMissError, LimitReached, StorageError: nothing more can be done now; what was
-            finished is kept and can be resumed.
     """
     config = loaded.config
-    tasks = read_tasks(config.data)
+    found = list(tasks) if tasks is not None else read_tasks(config.data)
     metrics = build_metrics(host.registry, config.metrics)
-    _check_references(tasks, metrics, loaded)
-    stages = _stages(loaded)
     async with open_workshop(
-        kind="rollout", loaded=loaded, stages=stages, host=host, options=options, observe=observe, stop=stop
+        kind="rollout",
+        loaded=loaded,
+        stages=_stages(loaded.resolved, config),
+        host=host,
+        options=options,
+        observe=observe,
+        stop=stop,
     ) as workshop:
-        run = workshop.run
-        observe(RunStarted(run_dir=str(run.dir), kind="rollout", resumed=run.resumed))
-        by_id = {task.id: task for task in tasks}
-        try:
-            await _roll_out(workshop, tasks, config)
-            await _judge(workshop, by_id, metrics)
-        except AgentFlowError:
-            _derive(run, by_id, metrics, config, workshop, "limited")
-            raise
-        status = "interrupted" if stop.is_set else "complete"
-        summary = await _derive(run, by_id, metrics, config, workshop, status)
-        observe(RunFinished(run_dir=str(run.dir), status=status, summary=summary))
-        return Finished(run_dir=run.dir, status=status, summary=summary)
+        observe(RunStarted(run_dir=str(workshop.run.dir), kind="rollout", resumed=workshop.run.resumed))
+        evaluation = await Evaluation.prepare(workshop, config, found, metrics)
+        return await conduct(workshop, evaluation.work, evaluation.derive)
+
+
+def _stages(resolved: Mapping[str, Any], config: RolloutConfig) -> Mapping[str, Mapping[str, Any]]:
+    """What each stage depends on: changing anything else leaves its units as they are."""
+    models = {"model": resolved["model"], "roles": resolved["roles"]}
+    agent = {key: value for key, value in resolved["rollout"].items() if key != "samples"}
+    return {
+        "rollout": {**models, "sandbox": resolved["sandbox"], "agent": agent, "prompt": system_prompt(config.rollout)},
+        "score": {**models, "metrics": resolved["metrics"]},
+    }
+
+
+@frozen(kw_only=True)
+class _Sample:
+    """One attempt at one task."""
+
+    task: Task
+    number: int
+
+
+class Evaluation:
+    """One rollout over one open run."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        config: RolloutConfig,
+        tasks: Sequence[Task],
+        metrics: Sequence[NamedMetric],
+        agent: Agent,
+    ) -> None:
+        self.workshop = workshop
+        self.config = config
+        self.tasks = tasks
+        self.metrics = metrics
+        self.agent = agent
+        self._samples: dict[str, _Sample] = {}
+        self._by_id = {task.id: task for task in tasks}
+        self._to_score: dict[str, ScoredSample] = {}
+
+    @classmethod
+    async def prepare(
+        cls, workshop: Workshop, config: RolloutConfig, tasks: Sequence[Task], metrics: Sequence[NamedMetric]
+    ) -> Evaluation:
+        """Find the tools that the configuration names among those that the sandbox offers."""
+        offered = {tool.name: tool for tool in await workshop.sandbox.list_tools()}
+        agent = Agent(
+            model=workshop.models("solver"),
+            sandbox=workshop.sandbox,
+            tools=[offered[name] for name in match_tools(config.rollout.tools, offered)],
+            config=config.rollout,
+            blobs=workshop.run.blobs,
+        )
+        return cls(workshop, config, tasks, metrics, agent)
+
+    # ---- the work
+
+    async def work(self) -> None:
+        """Roll every sample out, then score those whose metrics need a model or a sandbox."""
+        run = self.workshop.run
+        units = []
+        for task in self.tasks:
+            for number in range(self.config.rollout.samples):
+                unit = run.unit("rollout", f"{task.id}#{number}", dump(task), sample=number)
+                self._samples[unit.key] = _Sample(task=task, number=number)
+                units.append(unit)
+        await self.workshop.stage("rollout", units, self._roll_out)
+        if self.workshop.stop.is_set or not any(not metric.is_pure for metric in self.metrics):
+            return
+        await self.workshop.stage("score", await anyio.to_thread.run_sync(self._plan_scores), self._score)
+
+    async def _roll_out(self, unit: Unit, journal: UnitJournal) -> str:
+        sample = self._samples[unit.key]
+        solved = await self.agent.solve(sample.task, sample.number)
+        journal.add("trajectory", dump(solved.trajectory))
+        journal.add("usage", dump(solved.usage))
+        if solved.error:
+            journal.add("error", {"message": solved.error})
+        outcome = solved.trajectory.outcome
+        return "ok" if outcome == "answered" else outcome
+
+    def _plan_scores(self) -> list[Unit]:
+        """One unit a sample that has an answer to be scored or not; crashed ones need no judge."""
+        units = []
+        for result, trajectory in self._results():
+            if not result.outcome.startswith("error:"):
+                unit = self._score_unit(result)
+                self._to_score[unit.key] = sample_of(result, trajectory, self._by_id[result.task_id])
+                units.append(unit)
+        return units
+
+    def _score_unit(self, result: TaskResult) -> Unit:
+        seen = {"task": result.task_id, "answer": result.answer, "outcome": result.outcome}
+        return self.workshop.run.unit("score", result.trajectory_id, seen, sample=result.sample)
+
+    async def _score(self, unit: Unit, journal: UnitJournal) -> str:
+        tally = Tally(self.workshop.models("judge"))
+        context = MetricContext(judge=tally, sandbox=self.workshop.sandbox)
+        costly = [metric for metric in self.metrics if not metric.is_pure]
+        scores = await score_sample(self._to_score[unit.key], costly, context)
+        journal.add("scores", {name: dump(score) for name, score in scores.items()})
+        journal.add("usage", dump(tally.usage))
+        return "ok"
+
+    # ---- the derived files
+
+    async def derive(self, status: str) -> Mapping[str, Any]:
+        """Write the derived files from the journal, and return the summary."""
+        run = self.workshop.run
+        scored = {unit.unit.key: unit for unit in run.records("score")}
+        pure = [metric for metric in self.metrics if metric.is_pure]
+        usage = {"solver": Usage(), "judge": Usage()}
+        results: list[TaskResult] = []
+        for result, trajectory in self._results():
+            usage["solver"] += result.usage
+            sample = sample_of(result, trajectory, self._by_id[result.task_id])
+            scores = dict(await score_sample(sample, pure, MetricContext()))
+            judged = scored.get(self._score_unit(result).key)
+            if judged is not None:
+                for data in judged.of("scores"):
+                    scores |= {name: load(Score, score) for name, score in data.items()}
+                usage["judge"] += sum((load(Usage, data) for data in judged.of("usage")), Usage())
+            results.append(evolve(result, scores=scores))
+        run.write("results.jsonl", map(dumps, results))
+        run.write("trajectories.jsonl", (dumps(found) for _, found in self._results() if found is not None))
+        planned = len(self.tasks) * self.config.rollout.samples
+        return summarize_results(
+            results,
+            self.metrics,
+            status=status,
+            planned=planned,
+            usage=usage,
+            versions=self.workshop.versions,
+            cluster_by=self.config.cluster_by,
+            breakdown=self.config.breakdown,
+        )
+
+    def _results(self) -> Iterator[tuple[TaskResult, Trajectory | None]]:
+        """Every finished sample in the order of the plan, read from the journal as it is asked for, not yet scored."""
+        for found in self.workshop.run.records("rollout"):
+            sample = self._samples.get(found.unit.key)
+            if sample is None:  # the directory may hold tasks beyond today's limit
+                continue
+            trajectory = next((load(Trajectory, data) for data in found.of("trajectory")), None)
+            usage = sum((load(Usage, data) for data in found.of("usage")), Usage())
+            result = TaskResult(
+                task_id=sample.task.id,
+                sample=sample.number,
+                question=sample.task.question,
+                answer=trajectory.answer if trajectory else None,
+                references=sample.task.references,
+                outcome=trajectory.outcome if trajectory else found.outcome,
+                trajectory_id=found.unit.id,
+                usage=usage,
+                metadata=sample.task.metadata,
+            )
+            yield result, trajectory

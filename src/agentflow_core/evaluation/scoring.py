@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 
 from agentflow_core.contributions import MetricSpec
 from agentflow_core.errors import AuthenticationError, LimitReached, ReplayMissError
-from agentflow_core.interfaces import Metric, MetricContext, ScoredSample
-from agentflow_core.records import Score, Task, TaskResult, Trajectory
+from agentflow_core.interfaces import ChatModel, Metric, MetricContext, ScoredSample
+from agentflow_core.records import Completion, ModelRequest, Score, Task, TaskResult, Trajectory, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from agentflow_core.config import PluginChoice
     from agentflow_core.plugins import Registry
 
-__all__ = ["NamedMetric", "build_metrics", "sample_of", "score_sample"]
+__all__ = ["NamedMetric", "Tally", "build_metrics", "sample_of", "score_sample"]
 
 
 @frozen(kw_only=True)
@@ -78,3 +79,25 @@ async def score_sample(
             reason = f"the metric failed: {type(error).__name__}: {error}"
             scores[named.name] = Score(value=0.0, graded=False, reason=reason)
     return scores
+
+
+class Tally:
+    """A chat model that adds up what the answers of another one used."""
+
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
+        self.usage = Usage()
+
+    @property
+    def name(self) -> str:
+        """The name of the model behind it."""
+        return self._model.name
+
+    async def complete(self, request: ModelRequest) -> Completion:
+        """The other model's answer; see `ChatModel.complete`."""
+        completion = await self._model.complete(request)
+        self.usage += completion.usage
+        return completion
+
+    async def aclose(self) -> None:
+        """Nothing: who opened the model closes it."""

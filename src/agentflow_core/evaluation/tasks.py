@@ -22,6 +22,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "task_id"),
     "question": ("question", "query", "input"),
     "answer": ("answer", "answers", "ground_truth", "expected"),
+    "aliases": ("aliases",),
     "kwargs": ("kwargs",),
 }
 
@@ -58,16 +59,20 @@ def read_tasks(config: DataConfig) -> list[Task]:
 
 def _task(row: Row, fields: Mapping[str, str]) -> Task:
     value = {"question": row.value} if isinstance(row.value, str) else dict(row.value)
-    column = {part: _column(row, value, part, fields) for part in COLUMNS}
-    question = value.get(column["question"] or "")
+    column = {name: _column(row, value, name, fields) for name in COLUMNS}
+
+    def part(name: str) -> Any:
+        return value.get(column[name] or "")
+
+    question = part("question")
     if not isinstance(question, str) or not question.strip():
         raise row.error("no question", hint=f"name its column in data.fields; the row has: {', '.join(value)}")
-    kwargs = _mapping(row, value.get(column["kwargs"] or ""))
+    kwargs = _mapping(row, part("kwargs"))
     taken = {name for name in column.values() if name}
     return Task(
         id=str(value[column["id"]]) if column["id"] else f"task-{row.number:04d}",
         question=question.strip(),
-        references=references_of(value.get(column["answer"] or "")),
+        references=tuple(dict.fromkeys((*references_of(part("answer")), *references_of(part("aliases"))))),
         kwargs=kwargs,
         metadata={name: item for name, item in value.items() if name not in taken},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -10,14 +9,14 @@ from attrs import evolve, frozen
 from agentflow_core.errors import ModelError
 from agentflow_core.models.clock import Clock, SystemClock
 from agentflow_core.models.trace import CallTrace, call_trace
-from agentflow_core.records import Usage
+from agentflow_core.records import ModelRole, Purpose, Usage
 from agentflow_core.records.events import Event, ModelCalled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from agentflow_core.interfaces import ChatModel
-    from agentflow_core.records import Completion, ModelRequest, ModelRole, Purpose
+    from agentflow_core.records import Completion, ModelRequest
 
 __all__ = ["AccountedModel", "Ledger", "Spending"]
 
@@ -112,7 +111,7 @@ class AccountedModel:
                 purpose=request.purpose,
                 outcome=outcome,
                 wall_s=self._clock.now() - began,
-                attempts=trace.attempts,
+                attempts=0 if trace.cached else max(trace.attempts, 1),
                 cached=trace.cached,
                 usage=usage,
                 limit=trace.limit,

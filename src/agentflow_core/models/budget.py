@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from agentflow_core.errors import LimitReached
 from agentflow_core.models.clock import Clock, SystemClock
-from agentflow_core.models.config import BudgetConfig
 from agentflow_core.models.trace import call_trace
 from agentflow_core.records import Usage
 from agentflow_core.records.events import Event, LimitHit
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentflow_core.interfaces import ChatModel
+    from agentflow_core.models.config import BudgetConfig
     from agentflow_core.records import Completion, ModelRequest
 
 __all__ = ["Budget", "BudgetedModel"]

@@ -41,7 +41,9 @@ class CachedModel:
     Equal requests at the same time are sent once.
     """
 
-    def __init__(self, model: ChatModel, store: AnswerStore, *, host: str = "", sampling: Sampling | None = None) -> None:
+    def __init__(
+        self, model: ChatModel, store: AnswerStore, *, host: str = "", sampling: Sampling | None = None
+    ) -> None:
         self.model = model
         self.store = store
         self._of = {"model": model.name, "host": host, "defaults": sampling_document(sampling) if sampling else {}}

@@ -85,7 +85,8 @@ def parse_budget(text: str, budget: BudgetConfig | None = None) -> BudgetConfig:
         unit = _UNITS.get(match[3].lower()) if match else None
         if match is None or unit is None:
             raise UsageError(
-                f"{part.strip()!r} is not a budget", hint="write 5usd, 200000tokens, 1000calls, 30m, or several with commas"
+                f"{part.strip()!r} is not a budget",
+                hint="write 5usd, 200000tokens, 1000calls, 30m, or several with commas",
             )
         name, factor = unit
         try:

@@ -133,9 +133,7 @@ class OfflineModel:
         if calls:
             reasoning = " ".join(move.reasoning for move in moves if move.actions and move.reasoning)
             return _calls_answer(tuple(calls.values()), inputs.turn, reasoning)
-        best = max(
-            (move for move in moves if move.answer is not None), key=lambda move: move.confidence, default=None
-        )
+        best = max((move for move in moves if move.answer is not None), key=lambda move: move.confidence, default=None)
         return _final_answer(best)
 
     def _policies(self, tools: tuple[ToolDefinition, ...]) -> list[OfflinePolicy]:
@@ -159,9 +157,10 @@ class OfflineModel:
         for kind, name in (("tool", tool), ("backend", group)):
             if name not in self._host.registry.names(kind):
                 continue
-            path = getattr(self._host.registry.get(kind, name).spec, "offline", None)
-            if path is not None:
-                return self._make(path)
+            entry = self._host.registry.get(kind, name)
+            policy = entry.resolve_offline()
+            if policy is not None:
+                return self._made.setdefault(str(entry), cast("OfflinePolicy", policy()))
         return None
 
     def _make(self, policy: str | OfflinePolicy) -> OfflinePolicy:
@@ -235,7 +234,10 @@ def _calls_answer(actions: tuple[Action, ...], turn: int, reasoning: str) -> Com
         for index, action in enumerate(actions)
     )
     return Completion(
-        message=assistant(reasoning, tool_calls=calls), finish_reason="tool_calls", usage=_USAGE, model=OfflineModel.name
+        message=assistant(reasoning, tool_calls=calls),
+        finish_reason="tool_calls",
+        usage=_USAGE,
+        model=OfflineModel.name,
     )
 
 

@@ -14,6 +14,7 @@ from agentflow_core.config import option
 from agentflow_core.errors import DataError, ReplayMissError
 from agentflow_core.models.documents import key_of
 from agentflow_core.models.recording import recorded_request, recording_store
+from agentflow_core.models.trace import call_trace
 from agentflow_core.records import Completion
 from agentflow_core.records.codec import loads
 from agentflow_core.records.results import clean_text
@@ -72,6 +73,8 @@ class ReplayModel:
         stored = await self._store.get(key_of(asked))
         if stored is None:
             raise _miss(request, asked, await self._store.nearest(asked), self.config.path)
+        with call_trace() as trace:
+            trace.cached = True  # what it once cost is part of the answer, but is not spent again
         return loads(Completion, stored)
 
     async def aclose(self) -> None:

@@ -29,9 +29,7 @@ class RetryingModel:
     which stands below.
     """
 
-    def __init__(
-        self, model: ChatModel, config: RetryConfig | None = None, *, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, model: ChatModel, config: RetryConfig | None = None, *, clock: Clock | None = None) -> None:
         self.model = model
         self.config = config or RetryConfig()
         self._clock = clock or SystemClock()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
@@ -13,7 +12,7 @@ from agentflow_core.errors import BadOutputError
 from agentflow_core.records import Completion, Usage, assistant, clean_json, user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from agentflow_core.interfaces import ChatModel
     from agentflow_core.records import ModelRequest
@@ -41,9 +40,7 @@ class Asked(Generic[T]):
     usage: Usage = field(default=Usage())
 
 
-async def ask(
-    model: ChatModel, request: ModelRequest, parse: Callable[[Any], T], *, attempts: int = 2
-) -> Asked[T]:
+async def ask(model: ChatModel, request: ModelRequest, parse: Callable[[Any], T], *, attempts: int = 2) -> Asked[T]:
     """Ask for a JSON answer and parse it; an answer that cannot be used is asked for again with the reason.
 
     ``parse`` gets the JSON value and returns what is wanted of it; it raises ``ValueError``, ``TypeError``,
@@ -189,10 +186,9 @@ def _fits(value: Any, schema: Mapping[str, Any] | None) -> bool:
         return True
     if not isinstance(value, _TYPES[wanted]) or (isinstance(value, bool) and wanted != "boolean"):
         return False
-    if wanted != "object" or schema is None:
+    if schema is None or not isinstance(value, dict):
         return True
-    required = schema.get("required", ())
-    return all(name in value for name in required)
+    return all(name in value for name in schema.get("required", ()))
 
 
 def _refuse_constant(name: str) -> Any:

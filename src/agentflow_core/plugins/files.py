@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_file", "marked_tools"]
 
-#: The attribute that ``@register_api_tool`` leaves on a function.
+#: The attribute that ``@register_api_tool`` leaves on a function: a ``ToolFunction`` of the sandbox, one floor up.
 MARK = "__agentflow_tool__"
 
 
@@ -54,15 +54,21 @@ def load_file(path: Path) -> ModuleType:
 
 
 def marked_tools(module: ModuleType) -> Iterator[Contribution]:
-    """A `ToolSpec` for every function of the module that ``@register_api_tool`` marked, in order of the file."""
+    """A `ToolSpec` for every function of the module that ``@register_api_tool`` marked, in order of the file.
+
+    Raises:
+        PluginError: a function is marked as the tool of a backend.
+    """
     seen: set[int] = set()
     for attribute, value in vars(module).items():
-        mark = inspect.getattr_static(value, MARK, None) if callable(value) else None
+        mark = getattr(value, MARK, None) if inspect.isfunction(value) else None
         if mark is None or id(value) in seen:
             continue
         seen.add(id(value))
-        summary = (inspect.getdoc(value) or attribute).partition("\n")[0]
-        yield ToolSpec(getattr(mark, "name", None) or attribute, target=f"{module.__name__}:{attribute}", summary=summary)
+        if mark.takes_state:
+            raise PluginError(f"{attribute} is marked with @tool", hint="outside of a Backend, use @register_api_tool")
+        summary = mark.description.partition("\n")[0]
+        yield ToolSpec(mark.name, target=f"{module.__name__}:{attribute}", summary=summary)
 
 
 def _module_name(path: Path) -> str:

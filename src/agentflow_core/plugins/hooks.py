@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -22,7 +23,7 @@ from agentflow_core.contributions import (
     SelectorSpec,
     ToolSpec,
 )
-from agentflow_core.errors import PluginError
+from agentflow_core.errors import AgentFlowError, PluginError
 from agentflow_core.names import did_you_mean, wire_name
 
 if TYPE_CHECKING:
@@ -92,19 +93,23 @@ class PluginHooks:
         self._manager.hook.agentflow_observe(event=event)
 
     def _ask(self, hook: str) -> Iterator[Contribution]:
-        wanted = CONTRIBUTING[hook]
-        try:
+        wanted = CONTRIBUTING[hook].__name__
+        with _failure_of(hook):
             answers: list[Any] = self._caller(hook)()
-            if not answers:  # pluggy leaves out an answer of None
-                raise PluginError(f"{hook} returns None; yield each {wanted.__name__}")
-            for answer in answers:
-                yield from _specs(hook, wanted, answer)
-        except PluginError as error:
-            if error.message.startswith(hook):
-                raise
-            raise PluginError(f"{hook} fails: {error.message}", hint=error.hint) from error
-        except (Exception, SystemExit) as error:  # plugin boundary
-            raise PluginError(f"{hook} fails: {_told(error)}") from error
+        if not answers:  # pluggy leaves out an answer of None
+            raise PluginError(f"{hook} returns None; yield each {wanted}")
+        for answer in answers:
+            if inspect.iscoroutine(answer):
+                answer.close()  # else Python warns that it was never awaited
+                raise PluginError(f"{hook} is 'async def'; hooks are plain functions")
+            if not isinstance(answer, Iterable):
+                raise PluginError(f"{hook} returns {_named(answer)}, not an iterable of {wanted}")
+            with _failure_of(hook):  # a generator raises only now
+                specs = list(answer)
+            for spec in specs:
+                if not isinstance(spec, CONTRIBUTING[hook]):
+                    raise PluginError(f"{hook} yields {_named(spec)}, not {wanted}")
+                yield spec
 
     def _caller(self, hook: str) -> pluggy.HookCaller:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
@@ -123,23 +128,18 @@ class PluginHooks:
                 raise PluginError(f"{hook} is no hook{known}")
 
 
-def _specs(hook: str, wanted: type[Contribution], answer: object) -> Iterator[Contribution]:
-    if inspect.iscoroutine(answer):
-        answer.close()  # else Python warns that it was never awaited
-        raise PluginError(f"{hook} is 'async def'; hooks are plain functions")
-    if isinstance(answer, Contribution) or not isinstance(answer, Iterable):
-        raise PluginError(f"{hook} returns {_article(answer)}, not an iterable of {wanted.__name__}")
-    for spec in answer:
-        if not isinstance(spec, wanted):
-            named = f" {spec.name!r}" if isinstance(spec, Contribution) else ""
-            raise PluginError(f"{hook} yields {_article(spec)}{named}, not {wanted.__name__}")
-        yield spec
+@contextmanager
+def _failure_of(hook: str) -> Iterator[None]:
+    try:
+        yield
+    except AgentFlowError as error:
+        raise PluginError(f"{hook} fails: {error.message}", hint=error.hint) from error
+    except (Exception, SystemExit) as error:  # plugin boundary
+        told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise PluginError(f"{hook} fails: {told}") from error
 
 
-def _article(value: object) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _named(value: object) -> str:
+    kind = type(value).__name__
+    article = "an" if kind[0].lower() in "aeiou" else "a"
+    return f"{article} {kind} {value.name!r}" if isinstance(value, Contribution) else f"{article} {kind}"

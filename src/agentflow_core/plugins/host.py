@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -17,6 +16,7 @@ from agentflow_core.plugins.hooks import PluginHooks
 from agentflow_core.plugins.registry import Entry, Provider, Registry, describe_clash
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from agentflow_core.contributions import Contribution
@@ -50,7 +50,11 @@ class PluginHost:
         #: What people should know: plugins that are left out, and names that match none.
         self.notices = (
             *notices,
-            *(f"{row.label} is left out: {row.reason}" for row in self.rows if row.is_left_out and not row.contributions),
+            *(
+                f"{row.label} is left out: {row.reason}"
+                for row in self.rows
+                if row.is_left_out and not row.contributions
+            ),
             *(f"neither is used: {describe_clash(claimants)}" for claimants in self.registry.clashes),
         )
         self._observers = [(each.row.label, each.hooks) for each in loaded if each.hooks and each.hooks.observes]
@@ -90,7 +94,7 @@ class PluginHost:
         for label, hooks in self._observers:
             try:
                 hooks.observe(event)
-            except Exception:  # plugin boundary
+            except Exception:  # noqa: BLE001 - plugin boundary
                 if label not in self._failed_observers:
                     self._failed_observers.add(label)
                     _log.warning("%s fails to observe %s", label, type(event).__name__, exc_info=True)
@@ -102,16 +106,20 @@ def _load(found: Found) -> _Loaded:
         return _Loaded(row=row)
     try:
         plugin = found.load()
-    except (Exception, SystemExit) as error:  # plugin boundary
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - plugin boundary
         reason = f"importing {row.module} fails: {type(error).__name__}: {error}"
-        return _Loaded(row=evolve(row, status="broken", reason=" ".join(reason.split())))
+        return _broken(row, reason)
     try:
         hooks = PluginHooks(row.name, plugin)
         if not hooks.implemented:
             raise PluginError(f"{row.module} implements no hook; mark functions with @hookimpl")
         return _Loaded(row=evolve(row, contributions=hooks.contributions()), hooks=hooks)
     except AgentFlowError as error:
-        return _Loaded(row=evolve(row, status="broken", reason=error.message))
+        return _broken(row, error.message)
+
+
+def _broken(row: PluginRow, reason: str) -> _Loaded:
+    return _Loaded(row=evolve(row, status="broken", reason=" ".join(reason.split())))
 
 
 def _load_file(path: Path) -> _Loaded:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -14,6 +13,9 @@ from agentflow_core.names import FIRST_PARTY, unknown_name, wire_name
 from agentflow_core.plugins.discovery import CORE, PluginRow
 from agentflow_core.plugins.versions import canonical
 from agentflow_core.refs import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Entry", "Provider", "Registry", "tool_clashes"]
 

@@ -10,7 +10,8 @@ from attrs import frozen
 __all__ = ["Requirement", "canonical", "is_satisfied", "parse_requirement"]
 
 _REQUIREMENT = re.compile(
-    r"\s*(?P<name>[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?P<rest>[^;]*?)\s*(?:;\s*(?P<marker>.*))?", re.S
+    r"\s*(?P<name>[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?P<rest>[^;]*?)\s*(?:;\s*(?P<marker>.*))?",
+    re.S,
 )
 _CLAUSE = re.compile(r"(?P<operator>===|==|!=|<=|>=|~=|<|>)\s*(?P<version>[^\s,]+)")
 _VERSION = re.compile(
@@ -46,10 +47,8 @@ class _Version:
     @property
     def key(self) -> tuple[object, ...]:
         """Orders versions, without the local part: dev before pre before the release before post."""
-        if self.pre is not None:
-            pre = self.pre
-        else:
-            pre = _NONE if self.post is None and self.dev is not None else _LAST
+        final = _NONE if self.post is None and self.dev is not None else _LAST
+        pre = final if self.pre is None else self.pre
         dev = (0, self.dev) if self.dev is not None else (1, 0)
         return (self.epoch, self.release, pre, -1 if self.post is None else self.post, dev)
 
@@ -102,15 +101,17 @@ def _admits(clause: str, have: _Version | None, version: str) -> bool | None:
         return equal if operator == "==" else not equal
     if operator == "~=":
         head, dot, _ = _release_text(wanted).rpartition(".")
-        return bool(dot) and have.key >= want.key and _starts_with(have, f"{want.epoch}!{head}")
+        return have.key >= want.key and _starts_with(have, f"{want.epoch}!{head}") if dot else None
     if operator == ">=":
         return have.key >= want.key
     if operator == "<=":
         return have.key <= want.key
-    same_release = (have.epoch, have.release) == (want.epoch, want.release)
-    if operator == "<":  # <1.0 leaves 1.0rc1 out, unless it names a pre-release itself
-        return have.key < want.key and not (same_release and have.is_pre and not want.is_pre)
-    return have.key > want.key and not (same_release and have.post is not None and want.post is None)
+    same = (have.epoch, have.release) == (want.epoch, want.release)
+    if operator == "<":  # <1.0 leaves 1.0rc1 out
+        early = want.post is None or (have.pre is None and have.post == want.post)
+        return have.key < want.key and not (same and have.is_pre and not want.is_pre and early)
+    late = have.post is not None and want.post is None and want.dev is None and have.pre == want.pre
+    return have.key > want.key and not (same and late)  # >1.0 leaves 1.0.post1 out
 
 
 def _parse(text: str) -> _Version | None:

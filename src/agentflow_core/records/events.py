@@ -26,6 +26,7 @@ __all__ = [
     "ToolCalled",
     "UnitFinished",
     "UnitStarted",
+    "ignore_event",
 ]
 
 
@@ -158,3 +159,7 @@ Event = (
     | Notice
     | RunFinished
 )
+
+
+def ignore_event(_: Event) -> None:
+    """Observe nothing."""

@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from sys import intern
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from agentflow_core.runs.lines import END, encode, encoded, frame, parse, peeked
 from agentflow_core.runs.scan import Damage, scan_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from typing import Self
 
@@ -157,10 +158,9 @@ class Journal:
 
     def _append(self, batches: Sequence[Batch]) -> None:
         descriptor, path = self._own_file()
-        start, entries = self._offset, []
+        start = self._offset
         try:
-            for batch in batches:
-                entries.append((batch.key, self._write_batch(descriptor, batch)))
+            entries = [(batch.key, self._write_batch(descriptor, batch)) for batch in batches]
             _sync(descriptor)
         except OSError as error:
             self._offset = start

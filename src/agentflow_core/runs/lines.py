@@ -14,13 +14,27 @@ from agentflow_core.errors import RunCorruptError
 from agentflow_core.records.base import Record
 from agentflow_core.records.codec import dump
 
-__all__ = ["END", "Line", "encode", "encoded", "frame", "is_sound", "parse", "peek", "peeked"]
+__all__ = [
+    "END",
+    "STRING",
+    "Line",
+    "decode",
+    "encode",
+    "encoded",
+    "frame",
+    "is_sound",
+    "parse",
+    "peek",
+    "peeked",
+    "quoted",
+]
 
 #: The type of the line that ends a unit and with it makes the lines before count.
 END = "unit.end"
 _TAIL_BYTES = len(b',"crc":"00000000"}\n')
-_STRING = rb'("(?:[^"\\]|\\.)*")'
-_HEAD = re.compile(rb'\{"v":1,"seq":(\d+),"ts":[\d.]+,"unit":' + _STRING + rb',"type":' + _STRING + rb',"data":')
+#: A string of JSON, captured with its quotes.
+STRING = rb'("(?:[^"\\]|\\.)*")'
+_HEAD = re.compile(rb'\{"v":1,"seq":(\d+),"ts":[\d.]+,"unit":' + STRING + rb',"type":' + STRING + rb',"data":')
 
 
 @frozen(kw_only=True)
@@ -51,13 +65,19 @@ def _dump(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+def decode(data: bytes) -> Any:
+    """What `encode` encoded."""
+    return json.loads(data) if data.startswith(b" ") else orjson.loads(data)
+
+
 def frame(*, seq: int, ts: float, unit: str, type_: str, data: bytes) -> bytes:
     """The line of encoded data; ``crc`` is the CRC-32 of the bytes before its key, in hexadecimal."""
-    head = b'{"v":1,"seq":%d,"ts":%.3f,"unit":%b,"type":%b,"data":%b' % (seq, ts, _quoted(unit), _quoted(type_), data)
+    head = b'{"v":1,"seq":%d,"ts":%.3f,"unit":%b,"type":%b,"data":%b' % (seq, ts, quoted(unit), quoted(type_), data)
     return head + _tail(head)
 
 
-def _quoted(text: str) -> bytes:
+def quoted(text: str) -> bytes:
+    """A string of JSON in ASCII."""
     return json.dumps(text).encode("ascii")
 
 
@@ -93,5 +113,4 @@ def encoded(line: bytes, about: Line) -> bytes:
 
 def parse(line: bytes, about: Line) -> Any:
     """The data of a sound line."""
-    data = encoded(line, about)
-    return json.loads(data) if data.startswith(b" ") else orjson.loads(data)
+    return decode(encoded(line, about))

@@ -34,7 +34,7 @@ class Holder:
     @property
     def is_alive(self) -> bool:
         """Whether that very process still runs; a holder on another host is taken to."""
-        return self.host != socket.gethostname() or _process(self.pid) == self.process != "gone"
+        return self.host != socket.gethostname() or _process(self.pid) == self.process
 
 
 @frozen
@@ -94,21 +94,25 @@ def read_holder(directory: Path) -> Holder | None:
 
 
 def _process(pid: int) -> str:
-    if sys.platform == "linux":
-        try:
-            # the name in parentheses may hold anything; the start time is the 20th field after it
-            return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
-        except OSError:
-            return "gone"
-    if sys.platform == "win32":
-        return ""
+    """When the process began, in the system's own count; ``gone`` without one, empty where that cannot be known."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not Path("/proc/self/stat").exists():
+        return "" if sys.platform == "win32" or _exists(pid) else "gone"
+    try:
+        # the name in parentheses may hold anything; the start time is the 20th field after it
+        return stat.read_text("utf-8", "replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return "gone"
+
+
+def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return "gone"
+        return False
     except PermissionError:
-        return ""
-    return ""
+        return True
+    return True
 
 
 if sys.platform == "win32":

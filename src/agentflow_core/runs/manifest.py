@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from agentflow_core.errors import RunCorruptError, RunError
 from agentflow_core.runs.files import write_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["MANIFEST", "SCHEMA", "read_manifest", "write_manifest"]
 
@@ -28,7 +30,9 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     try:
         value = orjson.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise RunError(f"{directory} is not a run directory: it has no {MANIFEST}", hint="agentflow runs list") from error
+        raise RunError(
+            f"{directory} is not a run directory: it has no {MANIFEST}", hint="agentflow runs list"
+        ) from error
     except NotADirectoryError as error:
         raise RunError(f"{directory} is not a directory", hint="agentflow runs list") from error
     except (OSError, orjson.JSONDecodeError) as error:

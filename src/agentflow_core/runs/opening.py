@@ -7,38 +7,55 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from agentflow_core.errors import UsageError
-from agentflow_core.models import BudgetConfig, ModelsConfig, open_models
-from agentflow_core.runs.directory import Run, default_run_dir
-from agentflow_core.runs.stages import StageReport, StopSignal, UnitJournal, run_stage
+from agentflow_core.errors import AgentFlowError, LimitReached, RunError, StorageError, UsageError
+from agentflow_core.interfaces import Executor, SandboxClient
+from agentflow_core.models import BudgetConfig, ModelsConfig, RunModels, open_models
+from agentflow_core.plugins import PluginHost
+from agentflow_core.records.events import Event, LimitHit, RunFinished
+from agentflow_core.runs.directory import Run
+from agentflow_core.runs.index import default_run_dir
+from agentflow_core.runs.stages import UnitJournal, run_stage
+from agentflow_core.runs.stop import StopSignal
 from agentflow_core.sandbox import Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from agentflow_core.config import Loaded, PluginChoice
-    from agentflow_core.interfaces import Executor, Models, SandboxClient, Unit
-    from agentflow_core.plugins import PluginHost
-    from agentflow_core.records.events import Event
+    from agentflow_core.interfaces import Unit
 
-__all__ = ["RunConfig", "RunOptions", "Workshop", "open_workshop"]
+__all__ = ["Finished", "RunConfig", "RunOptions", "Workshop", "conduct", "open_workshop", "raise_failure"]
 
 
 class RunConfig(Protocol):
     """What the configurations of all kinds of runs have in common."""
 
     @property
-    def models(self) -> ModelsConfig: ...
+    def models(self) -> ModelsConfig:
+        """The models by role, with budget and retries."""
+        ...
+
     @property
-    def sandbox(self) -> SandboxConfig: ...
+    def sandbox(self) -> SandboxConfig:
+        """Environments and their limits."""
+        ...
+
     @property
-    def executor(self) -> PluginChoice: ...
+    def executor(self) -> PluginChoice:
+        """Where units run."""
+        ...
+
     @property
-    def max_workers(self) -> int: ...
+    def max_workers(self) -> int:
+        """Units at once at most."""
+        ...
+
     @property
-    def run_dir(self) -> Path | None: ...
+    def run_dir(self) -> Path | None:
+        """Where the run stands, unless the caller says otherwise."""
+        ...
 
 
 @frozen(kw_only=True)
@@ -59,8 +76,9 @@ class Workshop:
     """An open run with its models, sandbox and executor."""
 
     run: Run
+    versions: Mapping[str, str]
     host: PluginHost
-    models: Models
+    models: RunModels
     sandbox: SandboxClient
     executor: Executor
     max_workers: int
@@ -70,10 +88,13 @@ class Workshop:
 
     async def stage(
         self, name: str, units: Sequence[Unit], work: Callable[[Unit, UnitJournal], Awaitable[str]]
-    ) -> StageReport:
-        """Plan the units of a stage and do those that the journal does not hold yet."""
-        self.run.plan(name, units)
-        return await run_stage(
+    ) -> None:
+        """Plan the units of a stage and do those that the journal does not hold yet.
+
+        Raises:
+            RunError: every unit of the stage failed; the message is that of the first.
+        """
+        report = await run_stage(
             self.run,
             name,
             units,
@@ -84,6 +105,57 @@ class Workshop:
             stop=self.stop,
             retry_failed=self.retry_failed,
         )
+        if report.failed and report.failed == report.total:
+            first = next(found.error for found in self.run.records(name) if found.error)
+            raise RunError(f"all {report.total} units of stage {name!r} failed; the first: {first.message}")
+
+
+@frozen(kw_only=True)
+class Finished:
+    """How a run ended.
+
+    ``status`` is ``complete``, ``interrupted`` (asked to stop), ``limited`` (a budget is spent) or ``failed``;
+    ``error`` is what ended it early, or made every unit of a stage fail.
+    """
+
+    run_dir: Path
+    status: str
+    summary: Mapping[str, Any]
+    error: AgentFlowError | None = None
+
+
+async def conduct(
+    workshop: Workshop, work: Callable[[], Awaitable[None]], derive: Callable[[str], Awaitable[Mapping[str, Any]]]
+) -> Finished:
+    """Do the work; whatever ends it, write the derived files of what was finished, then say how it ended.
+
+    Raises:
+        StorageError: nothing can be written any more; what was finished before is kept.
+    """
+    run = workshop.run
+    error: AgentFlowError | None = None
+    status = "complete"
+    try:
+        await work()
+        if workshop.stop.is_set:
+            status = "interrupted"
+    except StorageError:
+        raise
+    except LimitReached as limit:
+        status, error = "limited", limit
+        workshop.observe(LimitHit(kind=limit.kind, message=limit.message))
+    except AgentFlowError as failure:
+        status, error = "failed", failure
+    summary = await derive(status)
+    run.finish(status, summary, spent=workshop.models.spent)
+    workshop.observe(RunFinished(run_dir=str(run.dir), status=status, summary=summary))
+    return Finished(run_dir=run.dir, status=status, summary=summary, error=error)
+
+
+def raise_failure(finished: Finished) -> None:
+    """Raise what made a run fail; a run that a limit or a request ended is resumable and does not raise."""
+    if finished.status == "failed" and finished.error is not None:
+        raise finished.error
 
 
 @asynccontextmanager
@@ -117,6 +189,7 @@ async def open_workshop(
         versions=versions,
         resume=options.resume,
         fork=options.fork,
+        observe=observe,
     ) as run:
         async with (
             open_models(
@@ -139,6 +212,7 @@ async def open_workshop(
         ):
             yield Workshop(
                 run=run,
+                versions=versions,
                 host=host,
                 models=models,
                 sandbox=sandbox,
@@ -151,8 +225,4 @@ async def open_workshop(
 
 
 def _with_budget(models: ModelsConfig, budget: BudgetConfig | None) -> ModelsConfig:
-    if budget is None:
-        return models
-    from attrs import evolve
-
-    return evolve(models, budget=budget)
+    return models if budget is None else evolve(models, budget=budget)

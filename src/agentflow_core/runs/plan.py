@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from agentflow_core.errors import RunCorruptError, RunError
 from agentflow_core.interfaces import Unit
 from agentflow_core.runs.files import write_atomic
-from agentflow_core.runs.lines import encode
+from agentflow_core.runs.lines import STRING, decode, encode, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Plan"]
+
+_HEAD = re.compile(rb'\{"stage":' + STRING + rb',"key":' + STRING + rb',"id":' + STRING + rb',"input":')
 
 
 class Plan:
@@ -44,10 +46,11 @@ class Plan:
 
     def units(self, stage: str) -> Iterator[Unit]:
         """The units of a stage in plan order, read as they are asked for."""
-        for line, row in self._rows():
-            if row["stage"] == stage:
-                value = encode_back(line, row)
-                yield Unit(key=row["key"], id=row["id"], stage=stage, input=value)
+        wanted = quoted(stage)
+        for line, head in self._lines():
+            if head[1] == wanted:
+                key, id_ = json.loads(head[2]), json.loads(head[3])
+                yield Unit(key=key, id=id_, stage=stage, input=decode(line[head.end() : -2]))
 
     def stages(self) -> tuple[str, ...]:
         """The names of the planned stages, in file order."""
@@ -55,8 +58,48 @@ class Plan:
 
     def _known(self) -> dict[str, str]:
         if self._digests is None:
-            found: dict[str, Any] = {}
-            for line, row in self._rows():
-                found.setdefault(row["stage"], hashlib.sha256()).update(line)
-            self._digests = {stage: digest.hexdigest() for stage, digest in found.items()}
+            found: dict[bytes, Any] = {}
+            for line, head in self._lines():
+                found.setdefault(head[1], hashlib.sha256()).update(line)
+            self._digests = {json.loads(stage): digest.hexdigest() for stage, digest in found.items()}
         return self._digests
+
+    def _lines(self) -> Iterator[tuple[bytes, re.Match[bytes]]]:
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                head = _HEAD.match(line)
+                if head is None or not line.endswith(b"}\n"):
+                    raise RunCorruptError(f"{self.path}:{number}: not a line of a plan")
+                yield line, head
+
+    def _replaced(self, stage: str, units: Sequence[Unit]) -> Iterator[bytes]:
+        own = quoted(stage)
+        written = False
+        for line, head in self._lines():
+            if head[1] != own:
+                yield line
+            elif not written:
+                written = True
+                yield from map(_line, units)
+        if not written:
+            yield from map(_line, units)
+
+
+def _line(unit: Unit) -> bytes:
+    head = (quoted(unit.stage), quoted(unit.key), quoted(unit.id), encode(unit.input))
+    return b'{"stage":%b,"key":%b,"id":%b,"input":%b}\n' % head
+
+
+def _check(stage: str, units: Iterable[Unit]) -> None:
+    ids: dict[str, str] = {}
+    for unit in units:
+        if unit.stage != stage:
+            raise RunError(f"unit {unit.id} is of stage {unit.stage!r}, not {stage!r}")
+        if unit.key in ids:
+            raise RunError(
+                f"units {ids[unit.key]} and {unit.id} of stage {stage!r} are the same work",
+                hint="what tells them apart (an id) belongs into the input of the unit",
+            )
+        ids[unit.key] = unit.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from sys import intern
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -12,7 +13,6 @@ from agentflow_core.runs.ledger import Entry
 from agentflow_core.runs.lines import END, Line, is_sound, parse, peek
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
     from typing import BinaryIO
 

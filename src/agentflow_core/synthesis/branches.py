@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,6 +11,8 @@ from agentflow_core.records import Action, Node, Observation, Replay
 from agentflow_core.sandbox import observation_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentflow_core.blobs import BlobStore
     from agentflow_core.interfaces import SandboxClient, SandboxWorker
     from agentflow_core.records import Seed

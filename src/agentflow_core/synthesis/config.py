@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from attrs import frozen
 
-from agentflow_core.config import PluginChoice, option
-from agentflow_core.models import BudgetConfig, ModelsConfig
-from agentflow_core.runs import PluginsConfig
+from agentflow_core.config import PluginChoice, PluginsConfig, option
+from agentflow_core.models import BudgetConfig, ModelsConfig, RetryConfig
+from agentflow_core.records import ModelRole
 from agentflow_core.sandbox import SandboxConfig
 
 __all__ = ["QAConfig", "SamplingConfig", "SeedsConfig", "SelectionConfig", "SynthesisConfig"]
@@ -89,11 +89,12 @@ class SynthesisConfig:
 
     model: PluginChoice = option(PluginChoice("offline"), help="the model that every role defaults to", plugin="model")
     roles: Mapping[str, PluginChoice] = option(
-        factory=dict, help="another model for 'explorer', 'synthesizer', 'solver' or 'judge'", plugin="model"
+        factory=dict, help="another model for one role", plugin="model", choices=get_args(ModelRole)
     )
     budget: BudgetConfig = option(BudgetConfig(), help="what the run may use at most")
+    retries: RetryConfig = option(RetryConfig(), help="how failed model requests are tried again")
     sandbox: SandboxConfig = option(SandboxConfig(), help="environments and their limits")
-    seeds: SeedsConfig = option(help="where explorations start")
+    seeds: SeedsConfig = option(SeedsConfig(), help="where explorations start")
     tools: tuple[str, ...] = option(("*",), help="the tools to explore with, such as 'rag:*'")
     sampling: SamplingConfig = option(SamplingConfig(), help="stage 1: how trees grow")
     selection: SelectionConfig = option(SelectionConfig(), help="stage 2: which paths are kept")
@@ -107,4 +108,4 @@ class SynthesisConfig:
     @property
     def models(self) -> ModelsConfig:
         """The models by role."""
-        return ModelsConfig(model=self.model, roles=self.roles, budget=self.budget)
+        return ModelsConfig(model=self.model, roles=self.roles, budget=self.budget, retries=self.retries)

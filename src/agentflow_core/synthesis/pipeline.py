@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio.to_thread
 from attrs import evolve, frozen
 
-from agentflow_core.contributions import GateSpec
-from agentflow_core.gates.run import judge_draft
-from agentflow_core.interfaces import GateContext, RunGate
+from agentflow_core.gates.run import in_order_of_cost, judge_draft, passed
+from agentflow_core.interfaces import Gate, GateContext, RunGate
 from agentflow_core.names import match_tools
 from agentflow_core.prompts import load_prompt
 from agentflow_core.records import QA, Node, Path, Seed, Usage, Verdict
 from agentflow_core.records.codec import dump, dumps, load
 from agentflow_core.records.events import DraftJudged, RunStarted
 from agentflow_core.runs import Finished, RunOptions, UnitJournal, Workshop, conduct, open_workshop
-from agentflow_core.runs.keys import digest
-from agentflow_core.runs.texts import stored_node
+from agentflow_core.runs.files import stored_text
+from agentflow_core.runs.keys import canonical
+from agentflow_core.runs.lines import encode
 from agentflow_core.synthesis.drafting import Drafter
 from agentflow_core.synthesis.sampling import Sampler
 from agentflow_core.synthesis.seeds import read_seeds
@@ -27,7 +29,8 @@ from agentflow_core.synthesis.selection import Chosen, SelectionStage
 
 if TYPE_CHECKING:
     from agentflow_core.config import Loaded, PluginChoice
-    from agentflow_core.interfaces import Gate, Unit
+    from agentflow_core.contributions import GateSpec
+    from agentflow_core.interfaces import Unit
     from agentflow_core.plugins import PluginHost, Registry
     from agentflow_core.records import ToolDefinition
     from agentflow_core.records.events import Event
@@ -65,7 +68,7 @@ async def run_synthesis(
     ) as workshop:
         observe(RunStarted(run_dir=str(workshop.run.dir), kind="synthesis", resumed=workshop.run.resumed))
         synthesis = await Synthesis.prepare(workshop, config, found)
-        return await conduct(workshop, "synthesis", synthesis.work, synthesis.derive)
+        return await conduct(workshop, synthesis.work, synthesis.derive)
 
 
 def _stages(resolved: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -80,6 +83,7 @@ def _stages(resolved: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
             "sampling": resolved["sampling"],
             "prompt": prompts["propose"],
         },
+        "select": {"selection": resolved["selection"], "random_seed": resolved["random_seed"]},
         "qa": {**models, "sandbox": resolved["sandbox"], "qa": resolved["qa"], "prompt": prompts["draft"]},
     }
 
@@ -93,17 +97,17 @@ class Gates:
 
 
 def build_gates(registry: Registry, choices: Sequence[PluginChoice]) -> Gates:
-    """The chosen gates, those that need nothing first, then by the order of the configuration."""
-    cost = {"nothing": 0, "sandbox": 1, "model": 2, "both": 3}
-    entries = [(choice, registry.get("gate", choice.name)) for choice in choices]
-    entries.sort(key=lambda pair: cost[cast("GateSpec", pair[1].spec).needs])
-    of_draft = []
-    of_run = []
-    for choice, entry in entries:
-        if cast("GateSpec", entry.spec).scope == "run":
-            of_run.append((choice.name, partial(cast("Callable[..., RunGate]", entry.build), choice.settings)))
+    """The chosen gates, cheap ones first, else in the order of the configuration."""
+    entries = {choice.name: registry.get("gate", choice.name) for choice in choices}
+    settings = {choice.name: choice.settings for choice in choices}
+    of_draft: list[tuple[str, Gate]] = []
+    of_run: list[tuple[str, Callable[[], RunGate]]] = []
+    for spec in in_order_of_cost(cast("GateSpec", entry.spec) for entry in entries.values()):
+        build = partial(cast("Callable[..., Any]", entries[spec.name].build), settings[spec.name])
+        if spec.scope == "run":
+            of_run.append((spec.name, build))
         else:
-            of_draft.append((choice.name, cast("Gate", entry.build(choice.settings))))
+            of_draft.append((spec.name, build()))
     return Gates(of_draft=tuple(of_draft), of_run=tuple(of_run))
 
 
@@ -160,7 +164,8 @@ class Synthesis:
         await self.workshop.stage("sample", units, self._sample)
         if self.workshop.stop.is_set:
             return
-        await self.workshop.stage("qa", self._plan_qa(), self._draft)
+        units = await anyio.to_thread.run_sync(self._plan_qa)  # seconds of computing for thousands of paths
+        await self.workshop.stage("qa", units, self._draft)
 
     async def _sample(self, unit: Unit, journal: UnitJournal) -> str:
         grown = await self.sampler.grow(self.seeds[unit.id])
@@ -177,7 +182,7 @@ class Synthesis:
             nodes = {node.id: node for node in tree}
             for path in chosen.selected:
                 on_path = tuple(nodes[node] for node in path.nodes)
-                content = digest([dump(node) for node in on_path])
+                content = hashlib.sha256(canonical([dump(node) for node in on_path])).hexdigest()
                 unit = self.workshop.run.unit("qa", path.id, {"path": list(path.nodes), "content": content})
                 self._tasks[unit.key] = _Task(seed=self.seeds[path.seed_id], path=path, nodes=on_path)
                 units.append(unit)
@@ -186,8 +191,8 @@ class Synthesis:
     def _trees(self) -> Iterator[tuple[Node, ...]]:
         """The sampled trees, in seed order, read from the journal as they are asked for."""
         for unit in self.workshop.run.records("sample"):
-            nodes = tuple(load(Node, data) for kind, data in unit.records if kind == "node")
-            if nodes:
+            nodes = tuple(load(Node, data) for data in unit.of("node"))
+            if nodes and unit.unit.id in self.seeds:
                 yield nodes
 
     def _choose(self) -> Iterator[tuple[tuple[Node, ...], Chosen]]:
@@ -208,30 +213,33 @@ class Synthesis:
         for draft in made.drafts:
             judged = await judge_draft(draft, self.gates.of_draft, context)
             journal.add("draft", dump(judged))
-            if not _passed(judged):
-                self.workshop.observe(DraftJudged(qa=judged.id, accepted=False, gate=judged.gates[-1].name))
+            good = passed(judged)
+            self.workshop.observe(DraftJudged(qa=judged.id, accepted=good, gate="" if good else judged.gates[-1].name))
         journal.add("usage", dump(made.usage))
         return "ok"
 
     # ---- the derived files
 
-    def derive(self, status: str) -> Mapping[str, Any]:
+    async def derive(self, status: str) -> Mapping[str, Any]:
         """Write the derived files from the journal, and return the summary."""
+        return await anyio.to_thread.run_sync(self._derive, status)
+
+    def _derive(self, status: str) -> Mapping[str, Any]:
         run = self.workshop.run
         funnel: Counter[str] = Counter({"seeds": len(self.seeds)})
         usage: dict[str, Usage] = {"explorer": Usage(), "synthesizer": Usage()}
         for unit in run.records("sample"):
             funnel["seeds_sampled" if unit.outcome == "ok" else "seeds_failed"] += 1
-            for kind, data in unit.records:
-                if kind == "growth":
-                    funnel["repeats"] += data["repeats"]
-                    funnel["proposals_failed"] += len(data["failed"])
-                    usage["explorer"] += load(Usage, data["usage"])
+            for growth in unit.of("growth"):
+                funnel["repeats"] += growth["repeats"]
+                funnel["proposals_failed"] += len(growth["failed"])
+                usage["explorer"] += load(Usage, growth["usage"])
         accepted, rejected = self._fold(run, funnel, usage)
+        paths: list[Path] = []
         run.write("qa.jsonl", map(dumps, accepted))
         run.write("rejected.jsonl", map(dumps, rejected))
-        run.write("tree.jsonl", self._tree_lines(run, funnel))
-        run.write("paths.jsonl", (dumps(path) for _, chosen in self._choose() for path in chosen.paths))
+        run.write("tree.jsonl", self._tree_lines(run, funnel, paths))
+        run.write("paths.jsonl", map(dumps, paths))
         return self._summary(status, funnel, usage, rejected)
 
     def _fold(self, run: Run, funnel: Counter[str], usage: dict[str, Usage]) -> tuple[list[QA], list[QA]]:
@@ -242,19 +250,18 @@ class Synthesis:
         for unit in run.records("qa"):
             if unit.outcome != "ok":
                 funnel["drafting_failed"] += 1
-            for kind, data in unit.records:
-                if kind == "usage":
-                    usage["synthesizer"] += load(Usage, data)
-                if kind == "draft":
-                    funnel["drafts"] += 1
-                    judged = _admit(load(QA, data), gates)
-                    (accepted if _passed(judged) else rejected).append(judged)
-                    if _passed(judged):
-                        self.workshop.observe(DraftJudged(qa=judged.id, accepted=True))
+            for data in unit.of("usage"):
+                usage["synthesizer"] += load(Usage, data)
+            for data in unit.of("draft"):
+                funnel["drafts"] += 1
+                judged = _admit(load(QA, data), gates)
+                (accepted if passed(judged) else rejected).append(judged)
         return accepted, rejected
 
-    def _tree_lines(self, run: Run, funnel: Counter[str]) -> Iterator[bytes]:
+    def _tree_lines(self, run: Run, funnel: Counter[str], paths: list[Path]) -> Iterator[bytes]:
+        """The nodes of every tree, marked with the selected paths through them; ``paths`` takes the paths."""
         for tree, chosen in self._choose():
+            paths += chosen.paths
             kept: dict[str, list[str]] = {}
             for path in chosen.selected:
                 for node in path.nodes:
@@ -266,7 +273,10 @@ class Synthesis:
                     funnel["nodes"] += 1
                     funnel["stale"] += node.stale
                     funnel["errors"] += node.error is not None
-                yield dumps(stored_node(evolve(node, kept_by=tuple(kept.get(node.id, ()))), run.blobs))
+                value = dump(evolve(node, kept_by=tuple(kept.get(node.id, ()))))
+                if node.result is not None:
+                    value["result"]["text"] = stored_text(node.result.text, run.blobs)
+                yield encode(value) + b"\n"
 
     def _summary(
         self, status: str, funnel: Counter[str], usage: Mapping[str, Usage], rejected: Sequence[QA]
@@ -291,17 +301,13 @@ class Synthesis:
                 "cost_usd": total.cost_usd,
                 "cost_per_accepted": total.cost_usd / accepted if total.cost_usd is not None and accepted else None,
             },
-            "versions": self.workshop.run.versions,
+            "versions": self.workshop.versions,
         }
-
-
-def _passed(draft: QA) -> bool:
-    return all(verdict.passed for verdict in draft.gates)
 
 
 def _admit(draft: QA, gates: Sequence[tuple[str, RunGate]]) -> QA:
     for name, gate in gates:
-        if not _passed(draft):
+        if not passed(draft):
             break
         outcome = gate.admit(draft)
         verdict = Verdict(name=name, passed=outcome.passed, reason=outcome.reason)

@@ -79,9 +79,7 @@ class Explorer:
             k=k,
             tips=config.tips,
         )
-        inputs = ProposeInputs(
-            seed=seed, path=tuple(path), k=k, tools=self.tools, taken=tuple(taken), tips=config.tips
-        )
+        inputs = ProposeInputs(seed=seed, path=tuple(path), k=k, tools=self.tools, taken=tuple(taken), tips=config.tips)
         return ModelRequest(
             messages=(system("You are a careful explorer."), user(text)),
             response_schema=self._schema,
@@ -103,7 +101,9 @@ class Explorer:
         tool = self._by_name.get(item["tool"])
         if tool is None:
             names = sorted(known.name for known in self.tools)
-            raise ValueError(f"there is no tool {item['tool']!r}{did_you_mean(item['tool'], names)}: {', '.join(names)}")
+            raise ValueError(
+                f"there is no tool {item['tool']!r}{did_you_mean(item['tool'], names)}: {', '.join(names)}"
+            )
         params = item.get("params") or {}
         if not isinstance(params, Mapping):
             raise ValueError(f"the params of {tool.name} must be an object")
@@ -130,4 +130,3 @@ def _proposals_schema(tools: Sequence[str]) -> Mapping[str, Any]:
         "properties": {"actions": {"type": "array", "items": action}},
         "required": ["actions"],
     }
-

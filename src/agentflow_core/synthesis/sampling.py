@@ -143,17 +143,13 @@ class Sampler:
                 growth.node_id, growth.parent, growth.action, done.result, replay=done.replay, usage=growth.usage
             )
             self.observe(
-                NodeAdded(
-                    node=node.id, tool=node.tool or "", novelty=node.novelty, stale=node.stale, error=node.error
-                )
+                NodeAdded(node=node.id, tool=node.tool or "", novelty=node.novelty, stale=node.stale, error=node.error)
             )
             nodes.append(node)
         return nodes
 
 
-def _reserve(
-    tree: Tree, nodes: Sequence[Node], wanted: Sequence[int], proposals: Sequence[Proposals]
-) -> _Reserved:
+def _reserve(tree: Tree, nodes: Sequence[Node], wanted: Sequence[int], proposals: Sequence[Proposals]) -> _Reserved:
     """Reserve the proposed actions in node-id order, and say which nodes got too few."""
     growths: list[_Growth] = []
     short: list[_Shortfall] = []

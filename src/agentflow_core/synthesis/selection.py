@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from agentflow_core.records import Node, Path
 from agentflow_core.selectors.paths import document_frequencies, enumerate_paths, score_paths
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     from agentflow_core.plugins import Registry
     from agentflow_core.synthesis.config import SelectionConfig
 

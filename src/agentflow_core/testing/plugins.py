@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections import defaultdict
+from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +22,6 @@ from agentflow_core.plugins.hooks import CONTRIBUTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
 __all__ = ["FakeDist", "FakeDists", "plugin_host"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Set
 from functools import reduce
+from typing import Generic, TypeVar
 
 from agentflow_core.text.words import overlap
 
@@ -19,6 +20,7 @@ SIZE = 128
 EMPTY = 1 << 64
 
 Signature = tuple[int, ...]
+Key = TypeVar("Key", bound=Hashable)
 _MULTIPLIER = 0xD6E8FEB86659FD93
 _MASK = (1 << 64) - 1
 #: Sets up to this size are looked up exactly: a signature says too little about them.
@@ -60,7 +62,7 @@ def jaccard(left: Signature, right: Signature) -> float:
     return equal / used if used else 0.0
 
 
-class NearDuplicates:
+class NearDuplicates(Generic[Key]):
     """An index of sets that finds those whose Jaccard similarity to a new one is at least ``threshold``.
 
     Candidates come from locality-sensitive hashing (large sets; one miss in a thousand at the threshold) or from
@@ -73,14 +75,14 @@ class NearDuplicates:
         self.threshold = threshold
         self._rows = next(rows for rows in (16, 8, 4, 2, 1) if rows == 1 or _found(threshold, rows) >= 0.999)
         self._small = int(_SMALL / threshold) + 1
-        self._sets: dict[Hashable, frozenset[int]] = {}
-        self._order: dict[Hashable, int] = {}
-        self._buckets: dict[tuple[int, int] | int, list[Hashable]] = {}
+        self._sets: dict[Key, frozenset[int]] = {}
+        self._order: dict[Key, int] = {}
+        self._buckets: dict[tuple[int, int] | int, list[Key]] = {}
 
     def __len__(self) -> int:
         return len(self._sets)
 
-    def add(self, key: Hashable, shingles: Set[int]) -> None:
+    def add(self, key: Key, shingles: Set[int]) -> None:
         """Put a set in under ``key``. An empty set is near nothing.
 
         Raises:
@@ -93,7 +95,7 @@ class NearDuplicates:
         for place in self._places(shingles):
             self._buckets.setdefault(place, []).append(key)
 
-    def query(self, shingles: Set[int]) -> list[tuple[Hashable, float]]:
+    def query(self, shingles: Set[int]) -> list[tuple[Key, float]]:
         """Keys and similarities of the sets near to ``shingles``, most similar first, then in order of addition."""
         candidates = {key for place in self._places(shingles) for key in self._buckets.get(place, ())}
         near = ((key, overlap(shingles, self._sets[key])) for key in candidates)

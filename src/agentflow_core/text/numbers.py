@@ -28,7 +28,7 @@ _MAGNITUDES = {
 _CURRENCY = "$€£¥₹₩₽¢"
 #: Letters that may follow a number directly: ordinals and units. ``3D`` and ``7zip`` are names, not numbers.
 _UNITS = (
-    "st|nd|rd|th|km|m|cm|mm|nm|mi|ft|in|yd|kg|g|mg|lb|lbs|oz|l|ml|s|ms|min|h|hr|hrs|mph|kmh|hz|khz|mhz|ghz|kb|mb|gb|tb"
+    "st|nd|rd|th|km|m|cm|mm|nm|mi|ft|in|yd|kg|g|mg|lb|lbs|oz|l|ml|ms|min|h|hr|hrs|mph|kmh|hz|khz|mhz|ghz|kb|mb|gb|tb"
     "|kw|mw|gw|v|w|x|usd|eur|gbp|pp"
 )
 _SPACES = "\u00a0\u2009\u202f"
@@ -79,7 +79,7 @@ def numbers(text: str) -> list[Number]:
     """The numbers of ``text`` in order.
 
     ``1,234.5``, ``1.234,5``, ``1 234`` (with a no-break space) and ``1'234`` are one number each; ``(5)`` in
-    accounting style is -5 only with a currency sign or separators inside, or as the whole text; ``-`` is a sign only
+    accounting style is -5 only with a currency sign inside, or as the whole text; ``-`` is a sign only
     where no word or digit stands before it (``1986-2013`` are two numbers); ``F-15``, ``MP3``, ``3D``, ``1980s``
     and ``1.2.3`` hold none. A comma before other than three digits separates two numbers.
     """
@@ -104,7 +104,7 @@ def _is_accounting(match: re.Match[str], text: str) -> bool:
     """Whether the parentheses around a number mean that it is negative."""
     if match["open"] is None or match["close"] is None or match["sign"] or match["sign2"]:
         return False
-    return bool(match["currency"] or match["currency2"] or "," in match["digits"]) or match[0].strip() == text.strip()
+    return bool(match["currency"] or match["currency2"]) or match[0].strip() == text.strip()
 
 
 def _value(match: re.Match[str]) -> Decimal | None:

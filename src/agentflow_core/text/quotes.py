@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from agentflow_core.text.keys import normalize_quotes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Span", "find_quote"]
 
@@ -85,4 +88,3 @@ def _fold(text: str) -> _Folded:
             characters.extend(plain)
             places.extend([index] * len(plain))
     return _Folded("".join(characters), tuple(places))
-

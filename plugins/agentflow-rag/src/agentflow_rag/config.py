@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from agentflow_core.config import option
 from attrs import frozen
+
+from agentflow_core.config import option
 
 __all__ = ["ChunkConfig", "CorpusConfig", "FieldsConfig", "RagConfig"]
 

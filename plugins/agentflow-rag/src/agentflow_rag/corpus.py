@@ -8,9 +8,9 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentflow_core.errors import DataError, Problem
 from attrs import frozen
 
+from agentflow_core.errors import DataError, Problem
 from agentflow_rag.documents import Document, ReadReport, make_document
 from agentflow_rag.readers import READERS, TEXT_FILES, read_rows
 

@@ -7,9 +7,10 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import define, field, frozen
+
 from agentflow_core.errors import DataError, Problem
 from agentflow_core.records import clean_text
-from attrs import define, field, frozen
 
 __all__ = ["Document", "ReadReport", "Row", "make_document"]
 
@@ -93,16 +94,14 @@ def make_document(row: Row, *, id_field: str, title_field: str, text_field: str,
         words = _line(text[: 40 * TITLE_WORDS]).split(" ")
         title = " ".join(words[:TITLE_WORDS]) + ("…" if len(words) > TITLE_WORDS else "")
     kept = {name: _values(row.fields[name], name) for name in filters if row.fields.get(name) is not None}
-    return Document(
-        id=identifier, title=title[:MAX_TITLE_CHARS], text=text, filters=kept, file=row.file, line=row.line
-    )
+    return Document(id=identifier, title=title[:MAX_TITLE_CHARS], text=text, filters=kept, file=row.file, line=row.line)
 
 
 def _text(value: Any, name: str) -> str:
     if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
         value = " ".join(value)
     if not isinstance(value, str):
-        raise ValueError(f"no text: {name!r} is {type(value).__name__}, not a string")  # noqa: TRY004 - one error kind
+        raise ValueError(f"no text: {name!r} is {type(value).__name__}, not a string")
     text = unicodedata.normalize("NFC", clean_text(value))
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

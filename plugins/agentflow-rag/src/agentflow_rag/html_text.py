@@ -11,8 +11,7 @@ __all__ = ["HtmlText", "read_html"]
 
 _HIDDEN = frozenset({"script", "style", "noscript", "template", "head", "svg", "nav"})
 _BLOCKS = frozenset(
-    "address article aside blockquote br caption dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 "
-    "h4 h5 h6 header hr li main ol p pre section summary table tbody td tfoot th thead tr ul".split()
+    ["address", "article", "aside", "blockquote", "br", "caption", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"]
 )
 
 
@@ -64,4 +63,6 @@ def read_html(page: str) -> HtmlText:
     reader.feed(page)
     reader.close()
     lines = (re.sub(r"\s+", " ", line).strip() for line in "".join(reader.parts).split("\n"))
-    return HtmlText(title=re.sub(r"\s+", " ", "".join(reader.title)).strip(), text="\n".join(line for line in lines if line))
+    return HtmlText(
+        title=re.sub(r"\s+", " ", "".join(reader.title)).strip(), text="\n".join(line for line in lines if line)
+    )

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from agentflow_core.errors import DataError, Problem
 
+from agentflow_core.errors import DataError, Problem
 from agentflow_rag.documents import Row
 
 if TYPE_CHECKING:
@@ -87,8 +87,10 @@ def _json(path: Path, name: str) -> Iterator[Row | Problem]:
             line = text.line
             value = text.value(decoder)
             row = _object(value, path, name, line)
-            yield row if isinstance(row, Problem) else Row(
-                file=row.file, line=line, fields=row.fields, key=f"{name}#{number}"
+            yield (
+                row
+                if isinstance(row, Problem)
+                else Row(file=row.file, line=line, fields=row.fields, key=f"{name}#{number}")
             )
             if text.peek() == ",":
                 text.skip(1)
@@ -183,7 +185,9 @@ def _parquet(path: Path, name: str) -> Iterator[Row | Problem]:
     try:
         from pyarrow import ArrowException, parquet  # 200 ms; only for Parquet files
     except ImportError as error:
-        raise DataError(f"{path}: reading Parquet needs pyarrow", hint="pip install 'agentflow-rag[parquet]'") from error
+        raise DataError(
+            f"{path}: reading Parquet needs pyarrow", hint="pip install 'agentflow-rag[parquet]'"
+        ) from error
     number = 0
     try:
         for batch in parquet.ParquetFile(path).iter_batches(batch_size=1024):

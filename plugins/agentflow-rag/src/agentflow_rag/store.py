@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -16,7 +17,7 @@ from attrs import frozen
 from agentflow_rag.chunks import split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from agentflow_rag.config import ChunkConfig
@@ -138,7 +139,7 @@ class DocumentStore:
         marks = ",".join("?" * len(units))
         rows = self._db().execute(
             "SELECT u.unit, u.number, u.start, u.end, d.id, d.title, d.text FROM units u "
-            f"JOIN documents d ON d.ordinal = u.ordinal WHERE u.unit IN ({marks})",  # noqa: S608 - only marks
+            f"JOIN documents d ON d.ordinal = u.ordinal WHERE u.unit IN ({marks})",
             list(units),
         )
         return {
@@ -172,7 +173,9 @@ class DocumentStore:
         after = db.execute("SELECT id, title FROM documents WHERE id >= ? ORDER BY id LIMIT ?", (doc_id, limit))
         found = after.fetchall()
         if len(found) < limit:
-            before = db.execute("SELECT id, title FROM documents WHERE id < ? ORDER BY id DESC LIMIT ?", (doc_id, limit))
+            before = db.execute(
+                "SELECT id, title FROM documents WHERE id < ? ORDER BY id DESC LIMIT ?", (doc_id, limit)
+            )
             found += before.fetchall()
         return [(str(identifier), str(title)) for identifier, title in found[:limit]]
 

@@ -19,10 +19,7 @@ Mode = Literal["auto", "bm25", "phrase"]
 
 #: Words that rank nothing; they are indexed all the same, for phrases and for names made of them only.
 STOP_WORDS = frozenset(
-    "a about all also an and any are as at be been both but by can did do does for from had has have he her his how i "
-    "if in into is it its may more most no not of on one or other s she so some such t than that the their them then "
-    "there these they this those to was we were what when where which while who whom whose why will with would you"
-    .split()
+    ["a", "about", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "both", "but", "by", "can", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "may", "more", "most", "no", "not", "of", "on", "one", "or", "other", "s", "she", "so", "some", "such", "t", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "was", "we", "were", "what", "when", "where", "which", "while", "who", "whom", "whose", "why", "will", "with", "would", "you"]
 )
 
 
@@ -75,8 +72,11 @@ class Engine(Protocol):
         """Part of the saved index's key: a change of it means to build anew."""
         ...
 
-    def build(self, directory: Path, units: Iterable[Unit], tick: Callable[[], None]) -> None:
-        """Write an index of the units; ``tick`` is called often and may raise to stop."""
+    def build(self, directory: Path, units: Iterable[Unit], tick: Callable[[int], None]) -> int:
+        """Write an index of the units; ``tick`` is told how many are done, often, and may raise to stop.
+
+        Returns how many there were.
+        """
         ...
 
     def open(self, directory: Path) -> Index:

@@ -5,7 +5,6 @@ One field ranks better here than two that are summed (recall@10 of supporting ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import tantivy
@@ -13,6 +12,7 @@ import tantivy
 from agentflow_rag.engines.base import STOP_WORDS, Mode, Query, Ranked, Ranking, filter_terms, fold, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from agentflow_rag.store import Unit
@@ -60,22 +60,24 @@ class TantivyEngine:
 
         return f"tantivy-{version('tantivy')}-1"
 
-    def build(self, directory: Path, units: Iterable[Unit], tick: Callable[[], None]) -> None:
+    def build(self, directory: Path, units: Iterable[Unit], tick: Callable[[int], None]) -> int:
         """Write an index of the units, in one thread of its own beside the one that feeds it."""
         index = tantivy.Index(_schema(), path=str(directory), reuse=False, sort_by_field=_UNIT)
         index.register_tokenizer(_ANALYZER, _analyzer())
         writer = index.writer(_HEAP_BYTES, 1)
-        for unit in units:
+        count = 0
+        for count, unit in enumerate(units, 1):
             document = tantivy.Document()
             document.add_unsigned(_UNIT, unit.number)
             document.add_text(_TEXT, f"{unit.title}\n{unit.text}")
             for term in filter_terms(unit):
                 document.add_text(_FILTER, term)
             writer.add_document(document)
-            if unit.number % _TICK == 0:
-                tick()
+            if count % _TICK == 0:
+                tick(count)
         writer.commit()
         writer.wait_merging_threads()
+        return count
 
     def open(self, directory: Path) -> TantivyIndex:
         """Open a saved index; it is never written again."""
@@ -113,10 +115,10 @@ class TantivyIndex:
             found = self._searcher.search(built, asked)
         units = self._searcher.fast_field_values(_UNIT, [address for _, address in found.hits])
         ranked = sorted(
-            (Ranking(unit, score) for unit, (score, _) in zip(units, found.hits, strict=True)),
+            (Ranking(int(unit or 0), score) for unit, (score, _) in zip(units, found.hits, strict=True)),
             key=lambda hit: (-hit.score, hit.unit),
         )
-        return Ranked(hits=tuple(ranked[offset:wanted]), total=found.count)
+        return Ranked(hits=tuple(ranked[offset:wanted]), total=found.count)  # type: ignore[attr-defined]  # missing in the stub of 0.27
 
     def _build(self, query: Query) -> tantivy.Query | None:
         if query.mode == "phrase":
@@ -149,7 +151,7 @@ class TantivyIndex:
     def _phrase(self, text: str) -> tantivy.Query | None:
         terms = self._analyze(text)[:_MAX_TERMS]
         if len(terms) > 1:
-            return tantivy.Query.phrase_query(self._schema, _TEXT, terms)
+            return tantivy.Query.phrase_query(self._schema, _TEXT, [*terms])
         return tantivy.Query.term_query(self._schema, _TEXT, terms[0], index_option="freq") if terms else None
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from whoosh import analysis, fields, index, query, scoring
@@ -13,6 +12,7 @@ from whoosh.support.charset import accent_map
 from agentflow_rag.engines.base import STOP_WORDS, Mode, Query, Ranked, Ranking, filter_terms, fold, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from agentflow_rag.store import Unit
@@ -52,22 +52,22 @@ class WhooshEngine:
 
         return f"whoosh-{version('whoosh-reloaded')}-1"
 
-    def build(self, directory: Path, units: Iterable[Unit], tick: Callable[[], None]) -> None:
+    def build(self, directory: Path, units: Iterable[Unit], tick: Callable[[int], None]) -> int:
         """Write an index of the units as one segment, in their order."""
         storage = FileStorage(str(directory))
         writer = storage.create_index(_schema()).writer(limitmb=_HEAP_MB)
+        count = 0
         try:
-            for unit in units:
-                writer.add_document(
-                    text=f"{unit.title}\n{unit.text}", filter=filter_terms(unit), unit=unit.number
-                )
-                if unit.number % _TICK == 0:
-                    tick()
+            for count, unit in enumerate(units, 1):
+                writer.add_document(text=f"{unit.title}\n{unit.text}", filter=filter_terms(unit), unit=unit.number)
+                if count % _TICK == 0:
+                    tick(count)
         except BaseException:
             writer.cancel()
             raise
         writer.commit(optimize=True)
         storage.close()
+        return count
 
     def open(self, directory: Path) -> WhooshIndex:
         """Open a saved index; postings are memory-mapped."""
@@ -94,8 +94,7 @@ class WhooshIndex:
                 return Ranked(hits=(), total=0)
             allowed = self._filter(query)
             wanted = offset + limit
-            # Skipping by block quality loses hits where a union holds phrases (whoosh-reloaded 2.7.5).
-            found = self._searcher.search(built, limit=wanted, filter=allowed, optimize=not quoted(query.text))
+            found = self._searcher.search(built, limit=wanted, filter=allowed, optimize=True)
             hits = tuple(
                 Ranking(self._searcher.stored_fields(number)["unit"], score)
                 for score, number in found.top_n[offset:wanted]
@@ -112,15 +111,14 @@ class WhooshIndex:
     def _build(self, asked: Query) -> Any:
         if asked.mode == "phrase":
             return self._phrase(asked.text)
-        matching = self._words(asked.text)
-        phrases = map(self._phrase, quoted(asked.text)[:_MAX_PHRASES]) if asked.mode == "auto" else ()
-        boosts = [query.ConstantScoreQuery(phrase, _PHRASE_SCORE) for phrase in phrases if phrase is not None]
-        return query.Or([matching, *boosts]) if matching is not None and boosts else matching
-
-    def _words(self, text: str) -> Any:
-        every = list(dict.fromkeys(self._terms(text)))
+        every = list(dict.fromkeys(self._terms(asked.text)))
         terms = ([term for term in every if term not in self._stop] or every)[:_MAX_TERMS]
-        return query.Or([query.Term("text", term) for term in terms]) if terms else None
+        # One flat union: Whoosh's bound for a nested one is too low, and hits are lost by it (whoosh-reloaded 2.7.5).
+        parts = [query.Term("text", term) for term in terms]
+        if asked.mode == "auto":
+            phrases = map(self._phrase, quoted(asked.text)[:_MAX_PHRASES])
+            parts += [query.ConstantScoreQuery(phrase, _PHRASE_SCORE) for phrase in phrases if phrase is not None]
+        return query.Or(parts) if parts else None
 
     def _phrase(self, text: str) -> Any:
         terms = self._terms(text)[:_MAX_TERMS]

@@ -1,0 +1,65 @@
+"""Names in texts: of documents, and of what a text speaks of."""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import lru_cache
+
+from agentflow_core.text import is_function_word, normalize, proper_names, quoted
+
+__all__ = ["base_title", "mentions_name", "name_key", "salient_names", "word_pattern"]
+
+_QUALIFIER = re.compile(r"\s*\([^()]*\)\s*$")
+#: Names that stand in so many texts that their own document is seldom meant.
+_COMMON = frozenset(
+    "january february march april may june july august september october november december monday tuesday wednesday "
+    "thursday friday saturday sunday english british american french german italian spanish japanese chinese canadian "
+    "australian indian irish scottish welsh russian european african asian latin greek dutch swedish "
+    "he she it they his her its their this that these those after before during when while however although since"
+    .split()
+)
+
+
+@lru_cache(maxsize=4096)
+def base_title(title: str) -> str:
+    """The name that a title gives: without ``(film)`` and the like, entities decoded."""
+    plain = html.unescape(title).strip()
+    return _QUALIFIER.sub("", plain).strip() or plain
+
+
+@lru_cache(maxsize=4096)
+def name_key(name: str) -> str:
+    """What two spellings of one name share: case, punctuation and a leading article do not count."""
+    words = re.sub(r"[^\w]+", " ", normalize(html.unescape(name))).split()
+    if len(words) > 1 and words[0] in ("the", "a", "an"):
+        words = words[1:]
+    return " ".join(words)
+
+
+@lru_cache(maxsize=4096)
+def word_pattern(name: str) -> re.Pattern[str]:
+    """A pattern for the name as whole words, any space between them, case as it is."""
+    words = r"\s+".join(re.escape(word) for word in name.split())
+    return re.compile(rf"(?<![\w]){words}(?![\w])")
+
+
+def mentions_name(name: str, text: str) -> bool:
+    """Whether the name stands in the text, as whole words."""
+    return bool(name) and name in text and word_pattern(name).search(text) is not None
+
+
+def salient_names(text: str, *, limit: int = 30) -> list[str]:
+    """The names of a text that may have a document of their own: quoted titles and proper names, each once, in order."""
+    found: dict[str, str] = {}
+    for name in (*quoted(text), *proper_names(text)):
+        key = name_key(name)
+        if not 3 <= len(key) <= 80 or key in _COMMON or key.isdigit() or len(key.split()) > 8:
+            continue
+        if all(is_function_word(word) or word in _COMMON for word in key.split()):
+            continue
+        if name.islower():
+            continue
+        found.setdefault(key, name)
+    order = sorted(found.values(), key=lambda name: (text.find(name), name))
+    return order[:limit]

@@ -1,0 +1,110 @@
+"""``agentflow config``: check a configuration, show what it means, print the schema for editors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from agentflow_core.errors import UsageError
+from agentflow_core.refs import resolve
+
+if TYPE_CHECKING:
+    from agentflow_core.config import Document, Loaded
+    from agentflow_core.plugins import Registry
+
+__all__ = ["KINDS", "command", "kind_of"]
+
+#: Kinds of configuration and their classes.
+KINDS: Final = {
+    "synthesis": "agentflow_core.synthesis:SynthesisConfig",
+    "rollout": "agentflow_core.evaluation:RolloutConfig",
+    "sandbox": "agentflow_core.sandbox:SandboxConfig",
+}
+F = TypeVar("F", bound=Callable[..., Any])
+
+load_option = click.option(
+    "--load",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="F.py",
+    help="A Python file whose tools and hooks take part. Repeatable.",
+)
+
+
+def _about_a_file(function: F) -> F:
+    """The arguments of commands that read a configuration."""
+    for decorate in (
+        load_option,
+        click.option("--kind", type=click.Choice(list(KINDS)), help="What it configures; by its keys if not given."),
+        click.option("--set", "sets", multiple=True, metavar="A.B=V", help="Override a value. Repeatable."),
+        click.argument("file", type=click.Path(path_type=Path)),
+    ):
+        function = decorate(function)
+    return function
+
+
+@click.group(name="config")
+def command() -> None:
+    """Check a configuration, show what it means, or print its schema."""
+
+
+@command.command
+@_about_a_file
+def check(file: Path, sets: tuple[str, ...], kind: str | None, files: tuple[Path, ...]) -> None:
+    """Say whether FILE is a valid configuration; print every problem if it is not."""
+    document = _read(file, sets)
+    found = kind or kind_of(document)
+    _load(document, found, files)
+    click.echo(f"ok  {file}  {found}")
+
+
+@command.command
+@_about_a_file
+def show(file: Path, sets: tuple[str, ...], kind: str | None, files: tuple[Path, ...]) -> None:
+    """Print FILE as YAML with every default filled in and secrets masked."""
+    from agentflow_core.config import write_resolved
+
+    document = _read(file, sets)
+    click.echo(write_resolved(_load(document, kind or kind_of(document), files)), nl=False)
+
+
+@command.command
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@load_option
+def schema(kind: str, files: tuple[Path, ...]) -> None:
+    """Print the JSON Schema (2020-12) of a KIND of configuration, with the installed plugins, for editors."""
+    from agentflow_core.config import config_schema
+
+    click.echo(json.dumps(config_schema(resolve(KINDS[kind]), _registry(files)), indent=2, ensure_ascii=False))
+
+
+def kind_of(document: Document) -> str:
+    """What the document configures, by its keys: ``seeds`` is a synthesis, ``data`` a rollout, else a sandbox."""
+    keys = document.plain()
+    return "synthesis" if "seeds" in keys else "rollout" if "data" in keys else "sandbox"
+
+
+def _read(file: Path, sets: tuple[str, ...]) -> Document:
+    from agentflow_core.config import load_document
+
+    if file.is_dir():
+        raise UsageError(f"{file} is a directory", hint="name the file, such as run.yaml")
+    return load_document(file, sets=sets)
+
+
+def _load(document: Document, kind: str, files: tuple[Path, ...]) -> Loaded[Any]:
+    from agentflow_core.config import load_config, plugin_files
+
+    registry = _registry((*plugin_files(document), *files))
+    return load_config(resolve(KINDS[kind]), document, registry=registry)
+
+
+def _registry(files: tuple[Path, ...]) -> Registry:
+    from agentflow_core.plugins import PluginHost  # plugins are imported only for commands that need their names
+
+    return PluginHost.load(files=files).registry

@@ -1,0 +1,1 @@
+"""Where units of work run. The local executor is here; others are plugins."""

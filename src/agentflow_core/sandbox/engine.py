@@ -1,0 +1,580 @@
+"""The sandbox engine: runs calls in sessions by worker, with limits, timeouts and accounting."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+from anyio import CancelScope
+from anyio.abc import TaskGroup
+from attrs import evolve
+
+from agentflow_core.errors import AgentFlowError, SandboxError, UnknownNameError
+from agentflow_core.interfaces import SessionInfo
+from agentflow_core.records import ToolResult, ToolUsage
+from agentflow_core.records.codes import CODES
+from agentflow_core.records.events import Event, ToolCalled
+from agentflow_core.records.results import SHOWN_LIMIT_BYTES
+from agentflow_core.sandbox.backend import BackendContext, Session
+from agentflow_core.sandbox.calls import Call, CallLog, fingerprint
+from agentflow_core.sandbox.config import LimitsConfig
+from agentflow_core.sandbox.envelope import defect, enveloped, size_of, with_artifact
+from agentflow_core.sandbox.hosting import BackendHost
+from agentflow_core.sandbox.sessions import LiveSession, Refusal
+from agentflow_core.sandbox.table import SessionTable, gone
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from agentflow_core.blobs import BlobStore
+    from agentflow_core.sandbox.catalog import Catalog, Group
+    from agentflow_core.sandbox.tools import ToolFunction
+
+__all__ = ["SandboxEngine", "ignore"]
+
+_log = logging.getLogger("agentflow_core.sandbox")
+#: Codes of failures after which a session's state cannot be relied on.
+_FATAL = ("session_lost",)
+_SWEEP_S = (0.05, 5.0)
+
+
+def ignore(event: Event) -> None:
+    """Observe nothing."""
+
+
+class _Bound:
+    """A tool with the host that runs it."""
+
+    __slots__ = ("function", "host")
+
+    def __init__(self, function: ToolFunction, host: BackendHost) -> None:
+        self.function = function
+        self.host = host
+
+
+class _Lease:
+    """What a running call holds: its session's lock, a slot. Released once, by the caller or by a thread's end."""
+
+    __slots__ = ("calls", "clock", "host", "live", "queued_s", "shared", "since", "with_thread")
+
+    def __init__(self, host: BackendHost, live: LiveSession | None, shared: bool, clock: Callable[[], float]) -> None:
+        self.host = host
+        self.live = live
+        self.shared = shared
+        self.clock = clock
+        self.calls = host.calls if live is None else live.calls
+        self.queued_s = 0.0
+        self.since = 0.0
+        self.with_thread = False
+
+    def release(self) -> None:
+        host, live = self.host, self.live
+        host.mean_s += (perf_counter() - self.since - host.mean_s) * 0.1
+        host.slots.release()
+        if live is not None:
+            live.lock.release(self.shared)
+            live.leave(self.clock())
+
+
+class SandboxEngine:
+    """Owns backends, sessions, limits and accounting. Open it with ``async with``; close it in the same task.
+
+    Args:
+        catalog: what is offered.
+        limits: by name of backend or group of tools; the others have the defaults.
+        state_dir: the folder under which each backend has one of its own.
+        blobs: where large texts go.
+        clock: seconds, for the ages of sessions and answers.
+        observe: is told of every call.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        state_dir: Path,
+        blobs: BlobStore,
+        limits: Mapping[str, LimitsConfig] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        observe: Callable[[Event], None] = ignore,
+    ) -> None:
+        self.catalog = catalog
+        self.blobs = blobs
+        self._limits = dict(limits or {})
+        self._state_dir = state_dir
+        self._clock = clock
+        self._observe = observe
+        self._hosts: dict[tuple[str, bool], BackendHost] = {}
+        self._bound: dict[str, _Bound] = {}
+        self._table = SessionTable()
+        self._calls = CallLog(clock)
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._sweep_forever, name="sandbox sweep")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks, self._tasks = self._tasks, None
+        if tasks is None:
+            return
+        for host in self._hosts.values():
+            host.close()
+        with CancelScope(shield=True):
+            for host in self._hosts.values():
+                await host.wait_closed()
+        tasks.cancel_scope.cancel()  # the sweep, and threads that outlived their call
+        await tasks.__aexit__(None, None, None)
+
+    # ---- calls
+
+    async def execute(
+        self,
+        worker_id: str,
+        tool: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        session: str | None = None,
+        timeout_s: float | None = None,
+        call_id: str | None = None,
+    ) -> ToolResult:
+        """Run a tool in the named session, else the worker's session of the backend, else a new one.
+
+        A call that fails, in the tool's terms or the engine's, is answered with ``ok=False``.
+
+        Raises:
+            SandboxError: the engine is not open, or the backend or session that the call needs cannot start.
+            AgentFlowError: what the backend's start raised, where that is one of ours, such as a `DataError`.
+        """
+        if call_id is None:
+            return await self._execute(worker_id, tool, params, session, timeout_s, Call())
+        body = fingerprint(tool, params, session)
+        run = partial(self._execute, worker_id, tool, params, session, timeout_s)
+        result = await self._calls.once((worker_id, call_id), body, run)
+        return evolve(result, call_id=call_id)
+
+    async def _execute(
+        self,
+        worker_id: str,
+        tool: str,
+        params: Mapping[str, Any] | None,
+        session_id: str | None,
+        timeout_s: float | None,
+        call: Call,
+    ) -> ToolResult:
+        started = perf_counter()
+        lease: _Lease | None = None
+        try:
+            bound = self._bound.get(tool) or self._bind(tool)
+            function, host = bound.function, bound.host
+            arguments = function.validate(params)
+            if isinstance(arguments, ToolResult):
+                raise Refusal(arguments)
+            seconds = self._seconds(timeout_s, function, host)
+            if not host.is_ready or self._tasks is None:
+                await host.start(self._open_tasks())
+            lease = await self._admit(host, function, worker_id, session_id)
+            call.ran = True
+            result = await self._call(lease, function, arguments, seconds)
+        except Refusal as refusal:
+            result = refusal.result
+        return await self._answer(result, tool, worker_id, lease, started)
+
+    async def _call(
+        self, lease: _Lease, function: ToolFunction, arguments: Mapping[str, Any], seconds: float
+    ) -> ToolResult:
+        host, live = lease.host, lease.live
+        scope = CancelScope(deadline=anyio.current_time() + seconds)
+        lease.calls.add(scope)
+        try:
+            with scope:
+                if function.takes_state:
+                    state = host.value if live is None else live.value
+                    work = partial(function.function, host.backend, state, **arguments)
+                else:
+                    work = partial(function.function, **arguments)
+                value = await work() if function.is_async else await self._in_thread(lease, work)
+                return enveloped(value)
+        except SandboxError as error:
+            code = error.code if error.code in CODES and error.code != "ok" else "internal"
+            return ToolResult.failure(code, error.message, hint=error.hint)
+        except TimeoutError as error:
+            return _timed_out(f"the tool gave up: {error}" if str(error) else "the tool gave up waiting")
+        except (Exception, SystemExit) as error:  # plugin boundary
+            if not scope.cancel_called:
+                _log.warning("tool %s raised", function.name, exc_info=True)
+                return defect(error)
+            _log.debug("tool %s raised while it was cancelled", function.name, exc_info=True)
+        finally:
+            lease.calls.discard(scope)
+            if not lease.with_thread:
+                lease.release()
+        if live is not None and not live.is_open:
+            return gone(live.id, live.reason) if live.reason != "closed" else _given_up(f"session {live.id!r} was closed")
+        if host.state == "closed":
+            return _given_up("the sandbox was closed")
+        return _timed_out(f"the call did not end within {seconds:g} s and was stopped")
+
+    async def _in_thread(self, lease: _Lease, work: Callable[[], Any]) -> Any:
+        """Run a plain function in a worker thread.
+
+        A thread cannot be stopped: when the call times out, the session's lock and the slot stay taken until the
+        function returns, so that it never runs beside the next call.
+        """
+        box = _Box()
+        self._open_tasks().start_soon(self._thread, lease, work, box, name="tool thread")
+        lease.with_thread = True
+        await box.done.wait()
+        if box.error is not None:
+            raise box.error
+        return box.value
+
+    async def _thread(self, lease: _Lease, work: Callable[[], Any], box: _Box) -> None:
+        try:
+            box.value = await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=lease.host.threads)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - plugin boundary: it is raised where the call waits
+            box.error = error
+        finally:
+            lease.release()
+            box.done.set()
+
+    async def _answer(
+        self, result: ToolResult, tool: str, worker_id: str, lease: _Lease | None, started: float
+    ) -> ToolResult:
+        size = size_of(result)
+        if size > SHOWN_LIMIT_BYTES and result.truncation is None:
+            result = await with_artifact(result, self.blobs)
+        ended = perf_counter()
+        live = lease.live if lease is not None else None
+        if live is not None and result.code in _FATAL and live.is_open:
+            live.close("lost")
+        wall_s = ended - started
+        usage = result.usage
+        result = evolve(
+            result,
+            tool=tool,
+            session_id=live.id if live is not None else "",
+            usage=ToolUsage(
+                wall_ms=wall_s * 1000,
+                queue_ms=lease.queued_s * 1000 if lease is not None else 0.0,
+                cpu_ms=usage.cpu_ms,
+                max_rss=usage.max_rss,
+                bytes_out=size,
+            ),
+        )
+        if self._observe is not ignore:
+            self._observe(ToolCalled(tool=tool, code=result.code, wall_s=wall_s, worker=worker_id))
+        return result
+
+    # ---- admission
+
+    def _bind(self, tool: str) -> _Bound:
+        try:
+            group, offered = self.catalog.find(tool)
+        except UnknownNameError as error:
+            raise Refusal(ToolResult.failure("unknown_tool", error.message, hint=error.hint)) from None
+        bound = self._bound[tool] = _Bound(offered.function, self._host(group))
+        return bound
+
+    def _host(self, group: Group) -> BackendHost:
+        key = (group.name, group.build is not None)
+        host = self._hosts.get(key)
+        if host is None:
+            context = BackendContext(name=group.name, folder=self._state_dir / group.name, observe=self._observe)
+            limits = self._limits.get(group.name) or LimitsConfig()
+            host = self._hosts[key] = BackendHost(group, limits, context)
+        return host
+
+    def _open_tasks(self) -> TaskGroup:
+        if self._tasks is None:
+            raise SandboxError("the sandbox is not open", code="not_ready", hint="async with Sandbox() as sandbox: …")
+        return self._tasks
+
+    def _seconds(self, timeout_s: float | None, function: ToolFunction, host: BackendHost) -> float:
+        if timeout_s is None:
+            return function.timeout_s or host.limits.timeout_s
+        if not isinstance(timeout_s, int | float) or isinstance(timeout_s, bool) or not 0 < timeout_s < math.inf:
+            raise Refusal(ToolResult.failure("invalid_argument", "timeout_s: expected a number of seconds above 0"))
+        return timeout_s
+
+    async def _admit(
+        self, host: BackendHost, function: ToolFunction, worker_id: str, session_id: str | None
+    ) -> _Lease:
+        """Find the session, then wait for its lock and for a slot."""
+        live = await self._session_for(host, worker_id, session_id) if host.has_sessions else None
+        lease = _Lease(host, live, function.read_only, self._clock)
+        if live is not None:
+            live.enter()
+        try:
+            locked = live is None or live.lock.try_acquire(lease.shared)
+            if not (locked and host.slots.try_acquire()):
+                await self._wait(lease, worker_id, locked)
+        except BaseException:
+            if live is not None:
+                live.leave(self._clock())
+            raise
+        lease.since = perf_counter()
+        if live is not None and not live.is_open:
+            lease.release()
+            raise Refusal(gone(live.id, live.reason))
+        return lease
+
+    async def _wait(self, lease: _Lease, worker_id: str, locked: bool) -> None:
+        host, live = lease.host, lease.live
+        begun = perf_counter()
+        try:
+            if host.waiting >= host.limits.queue_length:
+                raise host.overloaded(f"{host.waiting} calls of {host.name!r} wait already")
+            host.waiting += 1
+            try:
+                with anyio.move_on_after(host.limits.queue_wait_s) as limit:
+                    if live is not None and not locked:
+                        await live.lock.acquire(lease.shared)
+                        locked = True
+                    await host.slots.acquire(worker_id)
+                if limit.cancelled_caught:
+                    raise host.overloaded(f"no turn at {host.name!r} within {host.limits.queue_wait_s:g} s")
+            finally:
+                host.waiting -= 1
+        except BaseException:
+            if live is not None and locked:
+                live.lock.release(lease.shared)
+            raise
+        lease.queued_s = perf_counter() - begun
+
+    async def _session_for(self, host: BackendHost, worker_id: str, session_id: str | None) -> LiveSession:
+        while True:
+            if session_id is not None:
+                live = self._table.named(session_id, worker_id)
+                if live.session.backend != host.name:
+                    raise Refusal(
+                        ToolResult.failure(
+                            "invalid_argument",
+                            f"session {session_id!r} is one of {live.session.backend!r}, not of {host.name!r}",
+                        )
+                    )
+            else:
+                found = self._table.default(worker_id, host.name)
+                if found is None:
+                    return await self._open_session(host, worker_id, {})
+                live = found
+            if live.state != "starting":
+                return live
+            await live.started.wait()
+            if isinstance(live.error, SandboxError) and live.error.code == "cancelled" and session_id is None:
+                continue  # who started it was cancelled; it is this call's turn to start one
+            if live.error is not None:
+                raise live.error
+
+    # ---- sessions
+
+    async def create_session(
+        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None]
+    ) -> Mapping[str, SessionInfo]:
+        """Open a session of each backend; all of them or, where one fails, none. A shared backend has none to open.
+
+        Raises:
+            UnknownNameError: a backend that is not offered.
+            SandboxError: a session cannot start, or there are too many (code ``overloaded``).
+        """
+        hosts = {name: self._host(self.catalog.backend(name)) for name in backends}
+        for name, settings in backends.items():
+            if settings and not hosts[name].has_sessions:
+                raise SandboxError(
+                    f"backend {name!r} is shared: a session of it has no settings",
+                    code="invalid_argument",
+                    hint="set it in the sandbox's configuration",
+                )
+        opened: list[LiveSession] = []
+        infos: dict[str, SessionInfo] = {}
+        try:
+            for name, settings in backends.items():
+                host = hosts[name]
+                await host.start(self._open_tasks())
+                if host.has_sessions:
+                    opened.append(await self._open_session(host, worker_id, settings or {}))
+                    infos[name] = opened[-1].info
+                else:
+                    infos[name] = SessionInfo(id=name, backend=name, worker_id=worker_id, state="ready")
+        except BaseException:
+            with CancelScope(shield=True):
+                await _close_all(opened)
+            raise
+        return infos
+
+    def list_sessions(self, worker_id: str | None = None) -> tuple[SessionInfo, ...]:
+        """The open sessions of a worker, or of all, in order of opening."""
+        lives = self._table if worker_id is None else self._table.of_worker(worker_id)
+        return tuple(live.info for live in lives)
+
+    async def fork(self, worker_id: str, session_id: str) -> SessionInfo:
+        """A new session of the worker with a copy of the state that shares nothing with it.
+
+        Raises:
+            SandboxError: the backend cannot fork (code ``unsupported``), there is no such session, or the fork fails.
+        """
+        if session_id in self.catalog.backends and not self._host(self.catalog.backend(session_id)).has_sessions:
+            raise _cannot_fork(session_id)
+        parent = self._table.named(session_id, worker_id)
+        host = self._host(self.catalog.backend(parent.session.backend))
+        if not host.group.can_fork:
+            raise _cannot_fork(host.name)
+        parent.enter()
+        try:
+            live = await self._open_session(host, worker_id, parent.session.settings, parent)
+        finally:
+            parent.leave(self._clock())
+        return live.info
+
+    async def renew(self, worker_id: str, session_id: str) -> SessionInfo:
+        """Start the session's idle time anew. Raises `SandboxError` if there is no such session any more."""
+        live = self._table.named(session_id, worker_id)
+        live.used_at = self._clock()
+        return live.info
+
+    async def close_session(self, worker_id: str, session_id: str) -> None:
+        """Cancel what runs in the session and clean it up; one that is gone, or of a shared backend, is left as it is.
+
+        Raises:
+            SandboxError: the worker never had such a session.
+        """
+        try:
+            live = self._table.named(session_id, worker_id)
+        except Refusal:
+            if session_id not in self.catalog.backends and not self._table.was(session_id, worker_id):
+                raise
+            return
+        await _close_all([live])
+
+    async def close_worker(self, worker_id: str) -> None:
+        """Close all sessions of the worker, at the same time."""
+        await _close_all(self._table.of_worker(worker_id))
+        self._table.forget_worker(worker_id)
+
+    def sweep(self) -> None:
+        """Close the sessions whose time is over. One in which a call runs or waits is left alone."""
+        now = self._clock()
+        for live in self._table:
+            if live.state != "ready" or live.users:
+                continue
+            limits = self._host(self.catalog.backend(live.session.backend)).limits
+            if now - live.used_at >= limits.idle_ttl_s or now - live.opened_at >= limits.absolute_ttl_s:
+                self._table.announce(live)
+                live.close("expired")
+
+    async def _sweep_forever(self) -> None:
+        ages = [LimitsConfig(), *self._limits.values()]
+        shortest = min(min(limits.idle_ttl_s, limits.absolute_ttl_s) for limits in ages)
+        while True:
+            await anyio.sleep(min(max(shortest / 4, _SWEEP_S[0]), _SWEEP_S[1]))
+            self.sweep()
+
+    async def _open_session(
+        self, host: BackendHost, worker_id: str, settings: Mapping[str, Any], parent: LiveSession | None = None
+    ) -> LiveSession:
+        """Open a session, or fork one. Whoever is cancelled here leaves nothing.
+
+        The session is in the table before the first await, so that the worker's next call finds it.
+        """
+        session = Session(
+            id=self._table.new_id(host.name), backend=host.name, worker_id=worker_id, settings=dict(settings)
+        )
+        live = LiveSession(session, opened_at=self._clock())
+        self._table.add(live)
+        try:
+            host.open(live, parent, lambda: self._table.remove(live))
+        except BaseException:
+            self._table.remove(live)
+            raise
+        try:
+            await live.started.wait()
+        except BaseException:
+            live.close()
+            with CancelScope(shield=True):
+                await live.ended.wait()
+            raise
+        if live.error is not None:
+            await live.ended.wait()
+            raise live.error
+        return live
+
+    # ---- backends
+
+    async def warmup(self, backends: Sequence[str] = ()) -> None:
+        """Start the named backends, or all, at the same time.
+
+        Raises:
+            UnknownNameError: a backend that is not offered.
+            AgentFlowError: what the first backend that failed, in order of names, failed with.
+        """
+        hosts = [self._host(self.catalog.backend(name)) for name in backends or self.catalog.backends]
+        failures: dict[str, AgentFlowError] = {}
+
+        async def start(host: BackendHost) -> None:
+            try:
+                await host.start(self._open_tasks())
+            except AgentFlowError as error:
+                failures[host.name] = error
+
+        async with anyio.create_task_group() as tasks:
+            for host in hosts:
+                tasks.start_soon(start, host)
+        if failures:
+            raise failures[min(failures)]
+
+    def status(self) -> Mapping[str, Any]:
+        """Backends with their states, limits and load, and the number of sessions; JSON."""
+        backends = {}
+        for name in self.catalog.backends:
+            host = self._hosts.get((name, True))
+            backends[name] = host.status() if host is not None else {"state": "idle"}
+        groups = {name: self._hosts[name, False].status() for name in self.catalog.api_groups if (name, False) in self._hosts}
+        return {"backends": backends, "api_tools": groups, "sessions": len(list(self._table))}
+
+
+class _Box:
+    """What a thread came to."""
+
+    __slots__ = ("done", "error", "value")
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.value: Any = None
+        self.error: BaseException | None = SandboxError("the sandbox was closed", code="cancelled")
+
+
+async def _close_all(sessions: Iterable[LiveSession]) -> None:
+    sessions = list(sessions)
+    for live in sessions:
+        live.close()
+    for live in sessions:
+        await live.ended.wait()
+
+
+def _cannot_fork(backend: str) -> SandboxError:
+    return SandboxError(
+        f"backend {backend!r} cannot fork a session",
+        code="unsupported",
+        hint="open a fresh session and replay the calls in it",
+    )
+
+
+def _timed_out(message: str) -> ToolResult:
+    return ToolResult.failure("timeout", message, hint="ask for less at a time, or give a longer timeout_s")
+
+
+def _given_up(message: str) -> ToolResult:
+    return ToolResult.failure("cancelled", message)

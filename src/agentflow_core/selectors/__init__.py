@@ -1,0 +1,1 @@
+"""Paths of trees, and the built-in selectors that choose among them."""
