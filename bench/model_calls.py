@@ -133,7 +133,9 @@ def main() -> None:
         finally:
             server.terminate()
     base_wall, base_cpu = next(iter(best.values()))
-    print(f"openai {openai.__version__}; {given.calls} calls, {given.width} in flight, {given.latency_ms:g} ms, {size} bytes each")
+    print(
+        f"openai {openai.__version__}; {given.calls} calls, {given.width} in flight, {given.latency_ms:g} ms, {size} bytes each"
+    )
     for name, (wall, cpu) in best.items():
         print(
             f"{name:<30} {given.calls / wall:7.0f} calls/s  {cpu / given.calls * 1000:6.2f} ms CPU a call"

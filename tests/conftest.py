@@ -8,9 +8,10 @@ import pytest
 from attrs import frozen
 
 from agentflow_core.cli import main
+from agentflow_core.testing.plugins import loaded_files_forgotten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @frozen(kw_only=True)
@@ -23,7 +24,7 @@ class Ran:
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+def cli(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Ran]]:
     """Run ``agentflow`` with the arguments, in this process: ``cli("plugins", "list")``."""
 
     def run(*arguments: object) -> Ran:
@@ -32,4 +33,5 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         captured = capsys.readouterr()
         return Ran(code=code, out=captured.out, err=captured.err)
 
-    return run
+    with loaded_files_forgotten():
+        yield run

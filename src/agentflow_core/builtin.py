@@ -47,6 +47,12 @@ def agentflow_metrics() -> Iterator[MetricSpec]:
     )
     yield MetricSpec("f1_score", target=f"{at}.squad:F1Score", summary="token F1 by SQuAD's rule, best reference")
     yield MetricSpec(
+        "squad2_exact", target=f"{at}.squad:Squad2Exact", summary="SQuAD 2.0: no reference means no answer"
+    )
+    yield MetricSpec("squad2_f1", target=f"{at}.squad:Squad2F1", summary="SQuAD 2.0: token F1, no answer is an answer")
+    yield MetricSpec("hotpotqa_em", target=f"{at}.squad:HotpotExact", summary="HotpotQA's exact match")
+    yield MetricSpec("hotpotqa_f1", target=f"{at}.squad:HotpotF1", summary="HotpotQA's F1: yes and no match whole")
+    yield MetricSpec(
         "contains_answer",
         target=f"{at}.contains:ContainsAnswer",
         config=f"{at}.contains:ContainsAnswerConfig",
@@ -74,6 +80,7 @@ def agentflow_scorers() -> Iterator[ScorerSpec]:
     yield ScorerSpec("tool_diversity", target=f"{at}.shape:ToolDiversity", summary="entropy of the tools used")
     yield ScorerSpec("error_share", target=f"{at}.shape:ErrorShare", summary="1 minus the share of failed steps")
     yield ScorerSpec("staleness", target=f"{at}.shape:Staleness", summary="1 minus the share of stale steps")
+    yield ScorerSpec("replayable", target=f"{at}.shape:Replayable", summary="0 where a replay of a step differed")
     yield ScorerSpec(
         "information", target=f"{at}.content:Information", summary="idf-weighted tokens that are new to the path"
     )

@@ -90,11 +90,10 @@ class GateSpec(Contribution):
 
 @frozen
 class MetricSpec(Contribution):
-    """Scores predictions; ``scope="tasks"`` is an Aggregate over all samples."""
+    """Scores predictions."""
 
     kind = "metric"
     needs: Literal["nothing", "judge", "sandbox"] = field(default="nothing", kw_only=True)
-    scope: Literal["sample", "tasks"] = field(default="sample", kw_only=True)
 
 
 @frozen

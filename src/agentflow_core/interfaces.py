@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = [
-    "Aggregate",
     "Candidate",
     "ChatModel",
     "Choice",
@@ -348,14 +347,6 @@ class Metric(Protocol):
 
     async def score(self, sample: ScoredSample, context: MetricContext) -> Score:
         """The score; ``graded=False`` when it cannot be judged."""
-        ...
-
-
-class Aggregate(Protocol):
-    """A figure over all samples of all tasks, such as pass@k."""
-
-    def aggregate(self, scores: Mapping[str, Sequence[Score]]) -> Mapping[str, float | None]:
-        """Named figures from the scores of each task's samples; None where a figure is undefined."""
         ...
 
 

@@ -129,6 +129,15 @@ def test_scalars_and_keys_follow_yaml_1_2(write):
     assert load_document(write(text)).plain() == expected
 
 
+def test_a_variable_may_stand_unquoted_in_flow_style(write):
+    text = "x: {a: ${A}, b: [${B:-/c:d}, e${A}]}\nmore: {${A}: '${A}', '\uf8fd': ${}}\n"
+    with pytest.raises(ConfigError, match=r"run\.yaml:2:33  not YAML"):
+        load_document(write(text))
+    text = text.replace("${}", '"${A}"')
+    expected = {"x": {"a": "${A}", "b": ["${B:-/c:d}", "e${A}"]}, "more": {"${A}": "${A}", "\uf8fd": "${A}"}}
+    assert load_document(write(text)).plain() == expected
+
+
 def test_a_pair_of_json_surrogates_is_one_character(write):
     assert load_document(write(r'{"x": "\ud83d\ude00"}', "a.json")).plain() == {"x": "😀"}
 
@@ -158,7 +167,7 @@ def test_a_pair_of_json_surrogates_is_one_character(write):
         ("just text\n", "run.yaml:1:1  a configuration is a mapping (key: value), this file holds text 'just text'"),
         ("x: 1\n---\nx: 2\n", "run.yaml:2:1  a second document; a configuration is one"),
         ("[a, b]: 1\n", "run.yaml:1:1  a key must be text"),
-        ("x:\n  : 1\n", "run.yaml:2:3  x  a ':' without a key before it"),
+        ("x:\n  ? # no key\n  : 1\n", "run.yaml:2:4  x  a ':' without a key before it"),
         ('x: "\\ud800"\n', "run.yaml:1:4  x  half of a surrogate pair, which UTF-8 cannot carry"),
         ("x: \x07\n", "run.yaml:1:4  the character U+0007 is not allowed"),
         (b"x: 1\ny: caf\xe9\n", "run.yaml:2:7  not UTF-8; save the file as UTF-8"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from agentflow_core.runs.directory import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CONFIG = {"sampling": {"max_depth": 4}, "selection": {"selector": "coverage"}}
@@ -24,3 +26,19 @@ def open_run(tmp_path: Path) -> Callable[..., Run]:
         return Run.open(tmp_path / name, **{"kind": "synthesis", "config": CONFIG, "stages": STAGES, **options})
 
     return opened
+
+
+@pytest.fixture
+def full_after() -> Callable[[int], object]:
+    """A limit on the size of any file, in bytes: what is written beyond it is refused by the system."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

@@ -322,3 +322,18 @@ async def test_units_are_taken_in_order_and_none_ahead_of_its_turn():
 async def test_an_executor_without_workers_is_refused():
     with pytest.raises(ValueError, match="max_workers"):
         await LOCAL.run([], anyio.sleep, max_workers=0, should_stop=bool)
+
+
+async def test_a_disk_that_fills_up_ends_the_stage_and_what_was_finished_is_kept(open_run, full_after):
+    async def bulky(unit, journal):
+        journal.add("node", {"text": "x" * 1000, "seed": unit.input["seed"]})
+        return "ok"
+
+    with pytest.raises(StorageError, match="cannot write"), open_run() as run, full_after(20_000):
+        await stage(run, units_of(run, 50), bulky, max_workers=2)
+    with open_run() as run:
+        kept = run.done("sample")
+        assert 10 < len(kept) < 20
+        report = await stage(run, units_of(run, 50), bulky)
+        assert report.ran == 50 - len(kept)
+        assert [found.of("node")[0]["seed"] for found in run.records("sample")] == list(range(50))

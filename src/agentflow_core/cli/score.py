@@ -24,7 +24,7 @@ __all__ = ["command"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(run: Path, metrics: tuple[str, ...], judge: str | None, load: tuple[Path, ...], as_json: bool) -> None:
-    """Score the rollout in RUN by other metrics, and write scores.jsonl and summary.json anew."""
+    """Score the rollout in RUN by other metrics, and write scores.jsonl; nothing else of the run changes."""
     host = PluginHost.load(files=load)
     summary = run_blocking(rescore, run, metrics, host, judge)
     click.echo(json.dumps(summary, ensure_ascii=False, indent=2) if as_json else end_card(summary, run))

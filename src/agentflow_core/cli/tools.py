@@ -7,15 +7,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import click
 
+from agentflow_core.cli.config import KINDS, kind_of
 from agentflow_core.cli.terminal import printable, printable_line, table
+from agentflow_core.concurrency import run_blocking
 from agentflow_core.errors import UsageError
 from agentflow_core.names import unknown_name
 from agentflow_core.records.codec import dump
 from agentflow_core.records.events import Event, Notice
 from agentflow_core.records.results import TextContent
+from agentflow_core.refs import resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -34,7 +36,7 @@ def common(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--load", "files", type=path, multiple=True, metavar="F.py", help="Offer the tools of a file too."
         ),
-        click.option("--config", type=path, metavar="F", help="The configuration of the sandbox."),
+        click.option("--config", type=path, metavar="F", help="A configuration with a sandbox."),
     ):
         function = option(function)
     return function
@@ -58,7 +60,7 @@ def list_(config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
         else:
             click.echo(table(("TOOL", ""), [(tool.name, first_sentence(tool.description)) for tool in tools]))
 
-    anyio.run(run)
+    run_blocking(run)
 
 
 @command.command
@@ -76,7 +78,7 @@ def show(name: str, config: Path | None, files: tuple[Path, ...], as_json: bool)
         else:
             click.echo(card(tool, sharing=str(traits["sharing"])))
 
-    anyio.run(run)
+    run_blocking(run)
 
 
 @command.command
@@ -98,7 +100,7 @@ def call(
             tool = await find(sandbox, name)
             return await sandbox.execute(tool.name, params)
 
-    result = anyio.run(run)
+    result = run_blocking(run)
     click.echo(json.dumps(dump(result), indent=2) if as_json else shown(result))
     if not result.ok:
         ctx.exit(1)
@@ -106,13 +108,19 @@ def call(
 
 @asynccontextmanager
 async def opened(config: Path | None, files: tuple[Path, ...]) -> AsyncIterator[SandboxClient]:
-    """The embedded sandbox of the configuration (default: everything that is installed)."""
-    from agentflow_core.config import load_config
+    """The embedded sandbox of a configuration of any kind (default: everything that is installed)."""
+    from agentflow_core.config import load_config, load_document, plugin_files
     from agentflow_core.plugins import PluginHost
     from agentflow_core.sandbox import Sandbox, SandboxConfig
 
-    host = PluginHost.load(files=files)
-    settings = SandboxConfig() if config is None else load_config(SandboxConfig, config, registry=host.registry).config
+    if config is None:
+        host, settings = PluginHost.load(files=files), SandboxConfig()
+    else:
+        document = load_document(config)
+        kind = kind_of(document)
+        host = PluginHost.load(files=(*plugin_files(document), *files))
+        loaded = load_config(resolve(KINDS[kind]), document, registry=host.registry).config
+        settings = loaded if kind == "sandbox" else loaded.sandbox
     async with Sandbox(config=settings, host=host, observe=tell) as sandbox:
         yield sandbox
 
@@ -165,20 +173,20 @@ def card(tool: ToolDefinition, *, sharing: str) -> str:
     lines = []
     for name, schema in tool.parameters.get("properties", {}).items():
         default = "required" if name in required else f"default {json.dumps(schema.get('default'), ensure_ascii=False)}"
-        lines.append((name, kind_of(schema), default, schema.get("description", "")))
+        lines.append((name, type_of(schema), default, schema.get("description", "")))
     arguments = table((), lines, indent=2) or "  none"
     about = f"{tool.name} (models see {tool.wire_name}; sessions: {sharing})"
     return f"{printable_line(about)}\n\n{printable(tool.description)}\n\nArguments:\n{arguments}"
 
 
-def kind_of(schema: dict[str, Any]) -> str:
+def type_of(schema: dict[str, Any]) -> str:
     """The type of a JSON schema in a few words: ``integer 1..100``, ``"a"|"b"``, ``string[]``."""
     if "enum" in schema:
         return "|".join(json.dumps(value, ensure_ascii=False) for value in schema["enum"])
     if "anyOf" in schema:
-        return "|".join(kind_of(part) for part in schema["anyOf"])
+        return "|".join(type_of(part) for part in schema["anyOf"])
     if schema.get("type") == "array":
-        return f"{kind_of(schema.get('items', {}))}[]"
+        return f"{type_of(schema.get('items', {}))}[]"
     kind = schema.get("type", "any")
     text = "|".join(kind) if isinstance(kind, list) else str(kind)
     low, high = schema.get("minimum"), schema.get("maximum")

@@ -142,7 +142,7 @@ class Choices:
             if weight is not None:
                 path = (*path, "weight")
                 rest = evolve(settings, value={key: part for key, part in settings.value.items() if key != "weight"})
-        elif isinstance(settings.value, (int, float)) or settings.variables:
+        elif settings.variables or (isinstance(settings.value, (int, float)) and not isinstance(settings.value, bool)):
             weight, rest = settings, Node(value=None, mark=settings.mark)
         if weight is None:
             return rest, 1.0

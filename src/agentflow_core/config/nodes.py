@@ -110,7 +110,7 @@ def describe(node: Node, *, secret: bool = False) -> str:
     if node.variables:
         return f"{kind} from {quote(node.written)[1:-1]}"
     if secret:
-        return kind
+        return kind.replace("the ", "a ")
     if isinstance(value, str):
         return f"{kind} {quote(value)}"
     return f"{kind} {quote(node.written or _json(value))[1:-1]}"

@@ -46,8 +46,8 @@ class Structurer:
 
     # ---- sections
 
-    def section(self, node: Node, cls: type, path: Where, *, extra: frozenset[str] = frozenset()) -> Any:
-        """An instance of the class; an empty section is one with all defaults. ``extra`` keys are for the caller."""
+    def section(self, node: Node, cls: type, path: Where) -> Any:
+        """An instance of the class; an empty section is one with all defaults."""
         if node.broken:
             return FAILED
         given = {} if node.value is None else node.value
@@ -55,8 +55,8 @@ class Structurer:
             return self.refuse(f"expected a mapping (key: value), got {describe(node)}", node, path)
         known = fields_of(cls)
         failed = False
-        for key in given.keys() - known.keys() - extra:
-            close = did_you_mean(key, [*known, *extra])
+        for key in (key for key in given if key not in known):
+            close = did_you_mean(key, known)
             self.problems.add(f"unknown key{close}", node.key_marks.get(key, node.mark), (*path, key))
             failed = True
         values: dict[str, Any] = {}
@@ -140,7 +140,7 @@ class Structurer:
             advice = "; write it as a list: [ … ]"
         elif str in members(expected) and isinstance(node.value, (bool, int, float)) and not option.secret:
             advice = f'; quote it if it is text: "{node.written or plain(node)}"'
-        elif bool in members(expected) and str(node.value).lower() in ("yes", "no", "on", "off"):
+        elif bool in members(expected) and str(node.value).lower() in ("yes", "no", "on", "off", "true", "false"):
             advice = "; write true or false, without quotes"
         close = ""
         if isinstance(node.value, str) and not option.secret and not node.variables:

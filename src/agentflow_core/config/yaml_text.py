@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["read_yaml"]
 
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^][{},\"'#\s]*)?)\}")
+#: Stand for braces while PyYAML reads; a file that holds them itself is read as it is.
+_HIDDEN: Final = "\uf8fe\uf8ff"
+
 
 def read_yaml(text: str, lines: Lines, folder: Path | None, problems: Problems) -> Node | None:
     """The document's root, or None where it is empty.
 
-    Duplicate keys, tags, merge keys and numbers out of range are added to ``problems``.
+    ``${VAR}`` may stand unquoted inside of ``{ }`` and ``[ ]`` too. Duplicate keys, tags, merge keys and numbers out of range are added to ``problems``.
 
     Raises:
         Refused: a syntax error, or a document that is too deep or too large.
@@ -27,9 +32,10 @@ def read_yaml(text: str, lines: Lines, folder: Path | None, problems: Problems) 
     import yaml  # 15 ms; only when there is a file
 
     loader = None
+    hidden = _hide(text)
     try:
-        loader = yaml.SafeLoader(text)
-        return _Composer(loader, lines, folder, problems).document()
+        loader = yaml.SafeLoader(hidden)
+        return _Composer(loader, lines, folder, problems, hidden=hidden is not text).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise Refused(_explain(error, text), mark.index if mark else 0) from error
@@ -38,6 +44,18 @@ def read_yaml(text: str, lines: Lines, folder: Path | None, problems: Problems) 
     except (ValueError, OverflowError) as error:  # PyYAML lets out what chr() and int() say of its escapes
         offset = loader.get_mark().index if loader is not None else 0
         raise Refused("an escape or directive with a number that is too large", offset) from error
+
+
+def _hide(text: str) -> str:
+    """The text with the braces of variables replaced, character by character, since in YAML they would end a scalar."""
+    if any(char in text for char in _HIDDEN):
+        return text
+    return _VARIABLE.sub(lambda match: f"${_HIDDEN[0]}{match.group(1)}{_HIDDEN[1]}", text)
+
+
+def _show(text: str) -> str:
+    """The text of a scalar with the braces that it was written with."""
+    return text.replace(_HIDDEN[0], "{").replace(_HIDDEN[1], "}")
 
 
 def _explain(error: Any, text: str) -> str:
@@ -53,6 +71,19 @@ def _explain(error: Any, text: str) -> str:
     return f"not YAML: {said}"
 
 
+def _fault_of_key(event: Any, key: str) -> str:
+    """What is wrong with a key that is a scalar, or nothing."""
+    if event.anchor is not None or event.tag is not None:
+        return "a key has no anchor and no tag"
+    if not event.style and key == "<<":
+        return "merge keys ('<<') are not part of YAML 1.2; write the keys out"
+    if not event.style and not key:
+        return "a ':' without a key before it"
+    if not encodable(key):
+        return "half of a surrogate pair, which UTF-8 cannot carry"
+    return ""
+
+
 @define
 class _Composed:
     """A node, and what it weighs with its aliases expanded."""
@@ -63,13 +94,14 @@ class _Composed:
 
 
 class _Composer:
-    def __init__(self, loader: Any, lines: Lines, folder: Path | None, problems: Problems) -> None:
+    def __init__(self, loader: Any, lines: Lines, folder: Path | None, problems: Problems, *, hidden: bool) -> None:
         from yaml import events
 
         self._events = events
         self._next = loader.get_event
         self._lines = lines
         self._folder = folder
+        self._hidden = hidden
         self._problems = problems
         self._anchors: dict[str, _Composed] = {}
         self._open: set[str] = set()
@@ -123,7 +155,7 @@ class _Composer:
         return found
 
     def _scalar(self, event: Any, at: int) -> Node:
-        mark, text = self._lines.mark(at), event.value
+        mark, text = self._lines.mark(at), self._text(event)
         if not encodable(text):
             self._problem("half of a surrogate pair, which UTF-8 cannot carry", at)
             return Node(value=None, mark=mark, broken=True)
@@ -170,30 +202,21 @@ class _Composer:
         at = event.start_mark.index
         if not isinstance(event, self._events.ScalarEvent):
             self._compose(event, depth + 1)
-            fault = "a key must be text"
+            key, fault = "", "a key must be text"
         else:
-            fault = self._fault_of_key(event)
-            if not fault and event.value in key_marks:
-                self._problems.add(twice(key_marks[event.value]), self._lines.mark(at), (*self._path, event.value))
+            key = self._text(event)
+            fault = _fault_of_key(event, key)
+            if not fault and key in key_marks:
+                self._problems.add(twice(key_marks[key]), self._lines.mark(at), (*self._path, key))
                 return None
         if fault:
             self._problem(fault, at)
             return None
-        key: str = event.value
         return key
 
-    @staticmethod
-    def _fault_of_key(event: Any) -> str:
-        key: str = event.value
-        if event.anchor is not None or event.tag is not None:
-            return "a key has no anchor and no tag"
-        if not event.style and key == "<<":
-            return "merge keys ('<<') are not part of YAML 1.2; write the keys out"
-        if not event.style and not key:
-            return "a ':' without a key before it"
-        if not encodable(key):
-            return "half of a surrogate pair, which UTF-8 cannot carry"
-        return ""
+    def _text(self, event: Any) -> str:
+        text: str = event.value
+        return _show(text) if self._hidden else text
 
     def _problem(self, message: str, at: int) -> None:
         self._problems.add(message, self._lines.mark(at), self._path)

@@ -190,13 +190,13 @@ class Evaluation:
         planned = len(self.tasks) * self.config.rollout.samples
         return summarize_results(
             results,
-            self.metrics,
+            [metric.name for metric in self.metrics],
             status=status,
             planned=planned,
             usage=usage,
             versions=self.workshop.versions,
             cluster_by=self.config.cluster_by,
-            breakdown=self.config.breakdown,
+            breakdowns=self.config.breakdown,
         )
 
     def _results(self) -> Iterator[tuple[TaskResult, Trajectory | None]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from attrs import frozen
 
@@ -25,14 +25,13 @@ class NamedMetric:
     """A metric with its name and what it needs."""
 
     name: str
-    metric: Any  #: a Metric or an Aggregate
+    metric: Metric
     spec: MetricSpec
-    settings: Any = None
 
     @property
     def is_pure(self) -> bool:
         """Whether it scores a sample from the sample alone, so that its scores are derived and never journaled."""
-        return self.spec.needs == "nothing" and self.spec.scope == "sample"
+        return self.spec.needs == "nothing"
 
 
 def build_metrics(registry: Registry, choices: Sequence[PluginChoice]) -> tuple[NamedMetric, ...]:
@@ -41,9 +40,8 @@ def build_metrics(registry: Registry, choices: Sequence[PluginChoice]) -> tuple[
     for choice in choices:
         entry = registry.get("metric", choice.name)
         spec = cast("MetricSpec", entry.spec)
-        made.append(
-            NamedMetric(name=choice.name, metric=entry.build(choice.settings), spec=spec, settings=choice.settings)
-        )
+        metric = cast("Metric", entry.build(choice.settings))
+        made.append(NamedMetric(name=choice.name, metric=metric, spec=spec))
     return tuple(made)
 
 
@@ -70,9 +68,8 @@ async def score_sample(
     """
     scores: dict[str, Score] = {}
     for named in metrics:
-        metric: Metric = named.metric
         try:
-            scores[named.name] = await metric.score(sample, context)
+            scores[named.name] = await named.metric.score(sample, context)
         except (AuthenticationError, ReplayMissError, LimitReached):
             raise
         except Exception as error:  # noqa: BLE001 - plugin boundary: a metric may raise anything

@@ -11,7 +11,6 @@ from agentflow_core.gates.reading import (
     hops,
     is_yes_no,
     mention_stands_in,
-    params_text,
     source_id,
     stands_in,
     states,
@@ -19,7 +18,7 @@ from agentflow_core.gates.reading import (
     usable_text,
 )
 from agentflow_core.interfaces import GateContext, GateOutcome
-from agentflow_core.text import Mention, find_quote, is_function_word, tokens
+from agentflow_core.text import Mention, find_quote, is_function_word, param_texts, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +79,7 @@ def _link(draft: QA, hop: Hop, later: Sequence[Hop], path: Sequence[Node], nodes
             if _used_in(mention, "\n".join((next_hop.quotes, *heads))):
                 return f"{mention.text!r} of step {hop.number} stands in the evidence of step {next_hop.number}"
             for node in path[made_at + 1 : reached + 1]:
-                if _used_in(mention, params_text(node.params)):
+                if _used_in(mention, "\n".join(param_texts(node.params))):
                     return f"{mention.text!r} of step {hop.number} is what {node.tool} was called with for step {next_hop.number}"
     return None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -24,7 +24,6 @@ __all__ = [
     "list_items",
     "mention_stands_in",
     "only_number",
-    "params_text",
     "source_id",
     "stands_in",
     "states",
@@ -136,22 +135,6 @@ def states(form: str, answer_type: str, text: str) -> bool:
         return value is not None and value in _values(text)
     wanted = _dates(form)
     return len(wanted) == 1 and wanted <= _dates(text)
-
-
-def params_text(params: Mapping[str, Any]) -> str:
-    """Everything that stands in the values of a call's parameters, one value a line."""
-    return "\n".join(_leaves(params))
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
 
 
 def source_id(evidence: Evidence) -> str | None:

@@ -111,13 +111,22 @@ def parse_json(text: str, schema: Mapping[str, Any] | None = None) -> Any:
     fallback: list[Any] = []
     for value in _candidates(stripped):
         if _fits(value, schema):
-            return clean_json(value)
+            return _encodable(value)
         fallback.append(value)
     if fallback:
-        return clean_json(fallback[0])
+        return _encodable(fallback[0])
     if not stripped:
         raise BadOutputError("the answer is empty", output=text)
     raise BadOutputError("the answer holds no JSON value", output=text)
+
+
+def _encodable(value: Any) -> Any:
+    """The value, without the lone surrogates that JSON can escape and UTF-8 cannot hold."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return clean_json(value)
+    return value
 
 
 def _candidates(text: str) -> Iterator[Any]:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-__all__ = ["load_file", "marked_tools"]
+__all__ = ["MODULE_PREFIX", "load_file", "marked_tools"]
 
+#: A file is the module of this and its stem.
+MODULE_PREFIX = "agentflow_loaded_"
 #: The attribute that ``@register_api_tool`` leaves on a function: a ``ToolFunction`` of the sandbox, one floor up.
 MARK = "__agentflow_tool__"
 
@@ -72,7 +74,7 @@ def marked_tools(module: ModuleType) -> Iterator[Contribution]:
 
 
 def _module_name(path: Path) -> str:
-    base = "agentflow_loaded_" + re.sub(r"\W", "_", path.stem)
+    base = MODULE_PREFIX + re.sub(r"\W", "_", path.stem)
     name, number = base, 1
     while (other := sys.modules.get(name)) is not None and getattr(other, "__file__", None) != str(path):
         number += 1

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from agentflow_core.config import load_config
-from agentflow_core.errors import AgentFlowError, PluginError
+from agentflow_core.errors import AgentFlowError, PluginError, UnknownNameError
 from agentflow_core.names import check_tool_name, unknown_name, wire_name
 from agentflow_core.records import ToolDefinition
 from agentflow_core.sandbox.backend import Backend, Sharing
-from agentflow_core.sandbox.config import SandboxConfig
 from agentflow_core.sandbox.tools import ToolFunction, tool_function
 
 if TYPE_CHECKING:
     from agentflow_core.plugins import Entry, Registry
+    from agentflow_core.sandbox.config import SandboxConfig
 
 __all__ = ["Catalog", "Group", "OfferedTool"]
 
@@ -148,6 +148,13 @@ class Catalog:
             raise unknown_name("tool", tool, group.tools)
         return group, group.tools[tool]
 
+    def sharing_of(self, tool: str) -> Sharing:
+        """Whose state the tool uses; of a tool that is not offered, nobody's: ``shared``."""
+        try:
+            return self.find(tool)[0].sharing
+        except UnknownNameError:
+            return "shared"
+
     def tools(self) -> Mapping[str, OfferedTool]:
         """Every tool by its full name, sorted. A backend that cannot be imported is left out, and logged.
 
@@ -203,9 +210,7 @@ def _group(name: str, cls: type[Backend], build: Callable[[], Backend], provider
     for short, function in cls.tools().items():
         full = check_tool_name(f"{name}:{short}")
         tools[full] = OfferedTool(name=full, function=evolve(function, name=full), offline=offline)
-    return Group(
-        name=name, tools=tools, sharing=cls.sharing, build=build, can_fork=cls.can_fork(), provider=provider
-    )
+    return Group(name=name, tools=tools, sharing=cls.sharing, build=build, can_fork=cls.can_fork(), provider=provider)
 
 
 def _given(name: str, factory: Callable[[], Backend]) -> Callable[[], Group]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 from anyio import CancelScope
-from anyio.abc import TaskGroup
 from attrs import evolve
 
 from agentflow_core.errors import AgentFlowError, SandboxError, UnknownNameError
@@ -32,8 +29,12 @@ from agentflow_core.sandbox.sessions import LiveSession, Refusal
 from agentflow_core.sandbox.table import SessionTable, gone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
+
+    from anyio.abc import TaskGroup
 
     from agentflow_core.blobs import BlobStore
     from agentflow_core.sandbox.catalog import Catalog, Group
@@ -44,6 +45,7 @@ __all__ = ["SandboxEngine", "ignore"]
 _log = logging.getLogger("agentflow_core.sandbox")
 #: Codes of failures after which a session's state cannot be relied on.
 _FATAL = ("session_lost",)
+_UNNAMED = Call()  # a call without an id: nobody asks again whether it ran
 _SWEEP_S = (0.05, 5.0)
 
 
@@ -160,7 +162,7 @@ class SandboxEngine:
             AgentFlowError: what the backend's start raised, where that is one of ours, such as a `DataError`.
         """
         if call_id is None:
-            return await self._execute(worker_id, tool, params, session, timeout_s, Call())
+            return await self._execute(worker_id, tool, params, session, timeout_s, _UNNAMED)
         body = fingerprint(tool, params, session)
         run = partial(self._execute, worker_id, tool, params, session, timeout_s)
         result = await self._calls.once((worker_id, call_id), body, run)
@@ -223,7 +225,9 @@ class SandboxEngine:
             if not lease.with_thread:
                 lease.release()
         if live is not None and not live.is_open:
-            return gone(live.id, live.reason) if live.reason != "closed" else _given_up(f"session {live.id!r} was closed")
+            return (
+                gone(live.id, live.reason) if live.reason != "closed" else _given_up(f"session {live.id!r} was closed")
+            )
         if host.state == "closed":
             return _given_up("the sandbox was closed")
         return _timed_out(f"the call did not end within {seconds:g} s and was stopped")
@@ -245,7 +249,7 @@ class SandboxEngine:
     async def _thread(self, lease: _Lease, work: Callable[[], Any], box: _Box) -> None:
         try:
             box.value = await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=lease.host.threads)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - plugin boundary: it is raised where the call waits
+        except (Exception, SystemExit) as error:
             box.error = error
         finally:
             lease.release()
@@ -310,9 +314,7 @@ class SandboxEngine:
             raise Refusal(ToolResult.failure("invalid_argument", "timeout_s: expected a number of seconds above 0"))
         return timeout_s
 
-    async def _admit(
-        self, host: BackendHost, function: ToolFunction, worker_id: str, session_id: str | None
-    ) -> _Lease:
+    async def _admit(self, host: BackendHost, function: ToolFunction, worker_id: str, session_id: str | None) -> _Lease:
         """Find the session, then wait for its lock and for a slot."""
         live = await self._session_for(host, worker_id, session_id) if host.has_sessions else None
         lease = _Lease(host, live, function.read_only, self._clock)
@@ -415,10 +417,17 @@ class SandboxEngine:
             raise
         return infos
 
-    def list_sessions(self, worker_id: str | None = None) -> tuple[SessionInfo, ...]:
+    async def list_sessions(self, worker_id: str | None = None) -> tuple[SessionInfo, ...]:
         """The open sessions of a worker, or of all, in order of opening."""
         lives = self._table if worker_id is None else self._table.of_worker(worker_id)
         return tuple(live.info for live in lives)
+
+    async def session_like(self, worker_id: str, target: str) -> tuple[str, Mapping[str, Any]]:
+        """Backend and settings for a session like ``target``: a session of the worker, or a backend."""
+        if target in self.catalog.backends:
+            return target, {}
+        session = self._table.named(target, worker_id).session
+        return session.backend, session.settings
 
     async def fork(self, worker_id: str, session_id: str) -> SessionInfo:
         """A new session of the worker with a copy of the state that shares nothing with it.
@@ -535,13 +544,15 @@ class SandboxEngine:
         if failures:
             raise failures[min(failures)]
 
-    def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Mapping[str, Any]:
         """Backends with their states, limits and load, and the number of sessions; JSON."""
         backends = {}
         for name in self.catalog.backends:
             host = self._hosts.get((name, True))
             backends[name] = host.status() if host is not None else {"state": "idle"}
-        groups = {name: self._hosts[name, False].status() for name in self.catalog.api_groups if (name, False) in self._hosts}
+        groups = {
+            name: self._hosts[name, False].status() for name in self.catalog.api_groups if (name, False) in self._hosts
+        }
         return {"backends": backends, "api_tools": groups, "sessions": len(list(self._table))}
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import CancelScope
-from anyio.abc import TaskGroup
 from attrs import asdict
 
 from agentflow_core.errors import AgentFlowError, SandboxError
 from agentflow_core.records import ToolResult
 from agentflow_core.sandbox.admission import Slots
 from agentflow_core.sandbox.backend import Backend, BackendContext, Session
-from agentflow_core.sandbox.config import LimitsConfig
 from agentflow_core.sandbox.sessions import LiveSession, Refusal, bounded, failure_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from anyio.abc import TaskGroup
+
     from agentflow_core.sandbox.catalog import Group
+    from agentflow_core.sandbox.config import LimitsConfig
 
 __all__ = ["BackendHost"]
 

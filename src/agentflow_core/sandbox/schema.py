@@ -41,7 +41,7 @@ class Range:
     at_most: float | None = None
 
 
-class Invalid(Exception):  # noqa: N818 - it is an answer to the agent, not a failure of ours
+class Invalid(Exception):
     """A value that a parameter does not accept: where, what is wrong, and what to send instead."""
 
     def __init__(self, message: str, hint: str = "", path: str = "") -> None:
@@ -55,7 +55,7 @@ class Invalid(Exception):  # noqa: N818 - it is an answer to the agent, not a fa
         return Invalid(self.message, self.hint, step + self.path)
 
 
-class UnsupportedAnnotation(Exception):  # noqa: N818 - the caller makes it a PluginError with file and line
+class UnsupportedAnnotation(Exception):
     """An annotation that has no JSON Schema."""
 
 
@@ -197,7 +197,7 @@ def _each_item(value: Sequence[Any], check: Check) -> list[Any]:
     checked: list[Any] = []
     try:
         for item in value:
-            checked.append(check(item))  # noqa: PERF401 - its length tells which item is wrong
+            checked.append(check(item))
     except Invalid as error:
         raise error.at(f"[{len(checked)}]") from None
     return checked

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import CancelScope
 
 from agentflow_core.errors import AgentFlowError, SandboxError
 from agentflow_core.interfaces import SessionInfo
-from agentflow_core.records import ToolResult
 from agentflow_core.sandbox.admission import SessionLock
-from agentflow_core.sandbox.backend import Session
-from agentflow_core.sandbox.config import LimitsConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agentflow_core.records import ToolResult
+    from agentflow_core.sandbox.backend import Session
+    from agentflow_core.sandbox.config import LimitsConfig
 
 __all__ = ["LiveSession", "Refusal", "bounded", "failure_of"]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from agentflow_core.records import ToolResult
 from agentflow_core.sandbox.sessions import LiveSession, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["SessionTable", "gone"]
 
@@ -114,7 +117,9 @@ def gone(session_id: str, reason: str) -> ToolResult:
     """The answer to a call in a session that is no more."""
     code, what = _GONE[reason]
     return ToolResult.failure(
-        code, f"session {session_id!r} {what}; its state is gone", hint="the next call without a session opens a new one"
+        code,
+        f"session {session_id!r} {what}; its state is gone",
+        hint="the next call without a session opens a new one",
     )
 
 

@@ -86,8 +86,10 @@ class ToolFunction:
         return problems
 
     def _refuse(self, problems: list[tuple[str, str, str]]) -> ToolResult:
-        said = [f"argument {where!r} {what}" if what.startswith("is ") else f"argument {where!r}: {what}"
-                for where, what, _ in problems]
+        said = [
+            f"argument {where!r} {what}" if what.startswith("is ") else f"argument {where!r}: {what}"
+            for where, what, _ in problems
+        ]
         return ToolResult.failure(
             "invalid_argument",
             "; ".join(said),
@@ -235,9 +237,7 @@ def _tool_function(function: Callable[..., Any], *, takes_state: bool, **setting
     parameters: dict[str, Parameter] = {}
     properties: dict[str, Any] = {}
     for name, parameter in declared.items():
-        parameters[name], properties[name] = _parameter(
-            function, where, parameter, docstring.arguments.get(name, "")
-        )
+        parameters[name], properties[name] = _parameter(function, where, parameter, docstring.arguments.get(name, ""))
     schema = {
         "type": "object",
         "properties": properties,
@@ -315,4 +315,4 @@ def _resolved(function: Callable[..., Any], annotation: Any) -> Any:
     scope = dict(vars(module)) if module else {}
     scope.update(getattr(function, "__globals__", {}))
     scope.update(inspect.getclosurevars(function).nonlocals)
-    return eval(annotation, scope)  # noqa: S307 - the annotation is source code of the plugin itself
+    return eval(annotation, scope)

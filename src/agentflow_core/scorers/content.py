@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from math import fsum
 from typing import TYPE_CHECKING
 
-from agentflow_core.selectors.features import PerNode, observed_text
-from agentflow_core.text import is_function_word, proper_names, tokens
+from agentflow_core.scorers.features import observed_text, observed_words
+from agentflow_core.text import is_function_word, param_texts, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from agentflow_core.interfaces import ScoringContext
@@ -22,6 +23,19 @@ __all__ = ["Chain", "EntityDensity", "Information"]
 _HALF = 1000.0
 _SHORTEST = 3
 _NUMERIC = re.compile(r"\d+")
+_WORD = re.compile(r"[^\W_]+")
+
+
+class _Weights(dict[str, float]):
+    """The idf of words, asked for once each."""
+
+    def __init__(self, idf: Callable[[str], float]) -> None:
+        super().__init__()
+        self.idf = idf
+
+    def __missing__(self, word: str) -> float:
+        value = self[word] = self.idf(word)
+        return value
 
 
 class Information:
@@ -32,36 +46,38 @@ class Information:
     """
 
     def __init__(self) -> None:
-        self._words = PerNode(lambda node: frozenset(tokens(observed_text(node))))
+        self._weights = _Weights(lambda _: 0.0)
 
     def score(self, path: Sequence[Node], context: ScoringContext) -> float:
         """See the class."""
         if not path:
             return 0.0
-        words = set().union(*map(self._words, path))
+        if self._weights.idf is not context.idf:
+            self._weights = _Weights(context.idf)
+        words = set().union(*map(observed_words, path))
         words.difference_update(tokens(path[0].intent))
         # summed exactly, since the order of a set of strings differs from process to process
-        weight = fsum(map(context.idf, words))
+        weight = fsum(map(self._weights.__getitem__, words))
         return weight / (weight + _HALF)
 
 
 class EntityDensity:
-    """The share of the observations' words that stand in proper names, 0 to 1."""
+    """The share of the observations' words that begin with a capital and are not function words, 0 to 1.
 
-    def __init__(self) -> None:
-        self._counts = PerNode(_count_names)
+    It stands for the names per word; scripts without capitals have none.
+    """
 
     def score(self, path: Sequence[Node], context: ScoringContext) -> float:
         """See the class."""
-        counts = [self._counts(node) for node in path]
+        counts = [_count_names(observed_text(node)) for node in path]
         total = sum(words for _, words in counts)
         return sum(named for named, _ in counts) / total if total else 0.0
 
 
-def _count_names(node: Node) -> tuple[int, int]:
-    text = observed_text(node)
-    words = len(tokens(text))
-    return min(words, sum(len(tokens(name)) for name in proper_names(text))), words
+@lru_cache(maxsize=256)
+def _count_names(text: str) -> tuple[int, int]:
+    words = _WORD.findall(text)
+    return sum(word[0].isupper() and not is_function_word(word.casefold()) for word in words), len(words)
 
 
 class Chain:
@@ -72,10 +88,6 @@ class Chain:
     observation. 0 for a path of one step.
     """
 
-    def __init__(self) -> None:
-        self._seen = PerNode(lambda node: frozenset(tokens(observed_text(node))))
-        self._used = PerNode(lambda node: frozenset(_argument_words(node.params)))
-
     def score(self, path: Sequence[Node], context: ScoringContext) -> float:
         """See the class."""
         steps = [node for node in path if node.tool is not None]
@@ -85,26 +97,15 @@ class Chain:
         discovered: set[str] = set()
         linked = 0
         for node in steps:
-            arguments = self._used(node)
+            arguments = set(_argument_words(node.params))
             linked += not discovered.isdisjoint(arguments)
             known |= arguments
-            discovered |= self._seen(node) - known
+            discovered |= observed_words(node) - known
         return linked / (len(steps) - 1)
 
 
-def _argument_words(value: Any) -> Iterator[str]:
-    for leaf in _leaves(value):
+def _argument_words(params: Mapping[str, Any]) -> Iterator[str]:
+    for leaf in param_texts(params):
         for word in tokens(leaf):
             if (len(word) >= _SHORTEST or _NUMERIC.fullmatch(word)) and not is_function_word(word):
                 yield word
-
-
-def _leaves(value: Mapping[str, Any] | Sequence[Any] | Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)

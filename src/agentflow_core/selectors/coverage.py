@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from agentflow_core.interfaces import Candidate, Choice, SelectionContext
-from agentflow_core.selectors.features import PerNode, node_shingles, path_shingles
+from agentflow_core.scorers.features import path_shingles
 from agentflow_core.text import overlap
 
 if TYPE_CHECKING:
@@ -35,15 +35,12 @@ class Coverage:
     does not matter.
     """
 
-    def __init__(self) -> None:
-        self._shingles = PerNode(node_shingles)
-
     def select(self, candidates: Sequence[Candidate], context: SelectionContext) -> Sequence[Choice]:
         """See `Selector.select`."""
         contents = {
             candidate.path.id: _Content(
                 candidate=candidate,
-                shingles=path_shingles(candidate.nodes, self._shingles),
+                shingles=path_shingles(candidate.nodes),
                 steps=max(1, len(candidate.nodes) - 1),
             )
             for candidate in candidates
@@ -78,7 +75,9 @@ class Coverage:
             taken.append(Choice(path_id=key, selected=True, reason=reason))
         for *_, key, _seen in queue:
             new = len(contents[key].shingles - covered)
-            reason = f"{new} new shingles, less per root of length than the {len(chosen)} chosen" if new else "nothing new"
+            reason = (
+                f"{new} new shingles, less per root of length than the {len(chosen)} chosen" if new else "nothing new"
+            )
             refused[key] = Choice(path_id=key, selected=False, reason=reason)
         return [*taken, *(refused[key] for key in sorted(refused))]
 

@@ -45,7 +45,8 @@ def enumerate_paths(nodes: Iterable[Node], min_depth: int = 1) -> list[Path]:
         reached += 1
         below = children.get(trail[-1])
         if below:
-            stack.extend((*trail, child) for child in sorted(below, key=_natural, reverse=True))
+            ordered = sorted(below, key=_natural, reverse=True) if len(below) > 1 else below
+            stack.extend((*trail, child) for child in ordered)
         elif len(trail) > min_depth:
             paths.append(Path(id=trail[-1], seed_id=by_id[trail[-1]].seed_id, nodes=trail))
     if reached < len(by_id):

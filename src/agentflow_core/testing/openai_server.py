@@ -85,7 +85,9 @@ class OpenAIServer:
         faults: what goes wrong by chance.
         models: names that are known; any name if empty.
         without_tools: names of models that refuse tools.
-        refuse: ways to ask for JSON that are refused: ``json_schema``, ``tool``, ``json_object``.
+        refuse: what is refused with 400: ways to ask for JSON (``json_schema``, ``tool``, ``json_object``), and
+            ``max_tokens``, in place of which some models want ``max_completion_tokens``.
+        headers: sent with every completion.
         api_key: the key that requests must bring, if any.
         context_chars: requests with more characters in their messages are refused as too long.
         keep: keep the bodies of requests in ``requests``.
@@ -102,6 +104,7 @@ class OpenAIServer:
         models: Sequence[str] = (),
         without_tools: Sequence[str] = (),
         refuse: Iterable[str] = (),
+        headers: Mapping[str, str] | None = None,
         api_key: str | None = None,
         context_chars: int | None = None,
         keep: bool = True,
@@ -115,6 +118,7 @@ class OpenAIServer:
         self.models = tuple(models)
         self.without_tools = frozenset(without_tools)
         self.refuse = frozenset(refuse)
+        self.answer_headers = dict(headers or {})
         self.api_key = api_key
         self.context_chars = context_chars
         self.keep = keep
@@ -201,7 +205,7 @@ class OpenAIServer:
             if answer.kind == "disconnect":
                 return await _disconnect(request)
             return _failing(answer)
-        return _response(200, _completion(body, answer, len(raw)))
+        return _response(200, _completion(body, answer, len(raw)), self.answer_headers)
 
     def _refused(self, body: dict[str, Any]) -> web.Response | None:
         model = str(body.get("model"))
@@ -220,6 +224,9 @@ class OpenAIServer:
             return _error(400, f"'response_format' of type '{form}' is not supported", "invalid_request_error")
         if "tool" in self.refuse and isinstance(body.get("tool_choice"), dict):
             return _error(400, "'tool_choice' must be 'auto' or 'none'", "invalid_request_error", "tool_choice")
+        if "max_tokens" in self.refuse and "max_tokens" in body:
+            message = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+            return _error(400, message, "unsupported_parameter", "max_tokens")
         if self.context_chars is not None and sum(len(_text(m)) for m in body["messages"]) > self.context_chars:
             message = f"This model's maximum context length is {self.context_chars // _CHARS_PER_TOKEN} tokens."
             return _error(400, message, "context_length_exceeded", "messages")
@@ -335,7 +342,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--responder", default="", help="package.module:function, from body to message; default: echo")
     parser.add_argument("--api-key", default=None)
     parser.add_argument("--model", action="append", default=[], help="a name that is known (default: any)")
-    parser.add_argument("--refuse", action="append", default=[], choices=["json_schema", "tool", "json_object"])
+    parser.add_argument("--refuse", action="append", default=[], choices=["json_schema", "tool", "json_object", "max_tokens"])
     for fault in ("rate-limit", "server-error", "disconnect", "malformed"):
         parser.add_argument(f"--{fault}", type=float, default=0.0, metavar="SHARE")
     parser.add_argument("--retry-after", type=float, default=None, metavar="SECONDS")

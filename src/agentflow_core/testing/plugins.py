@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections import defaultdict
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
@@ -18,12 +19,13 @@ from agentflow_core.hookspecs import hookimpl
 from agentflow_core.plugins import Found, PluginHost, PluginRow
 from agentflow_core.plugins.discovery import core as core_plugin
 from agentflow_core.plugins.discovery import judge
+from agentflow_core.plugins.files import MODULE_PREFIX
 from agentflow_core.plugins.hooks import CONTRIBUTING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["FakeDist", "FakeDists", "plugin_host"]
+__all__ = ["FakeDist", "FakeDists", "loaded_files_forgotten", "plugin_host"]
 
 
 def plugin_host(
@@ -60,6 +62,18 @@ class FakeDist:
     version: str
     package: str  #: its import name
     path: Path  #: its entry on ``sys.path``
+
+
+@contextmanager
+def loaded_files_forgotten() -> Iterator[None]:
+    """Take away, at the end, the modules of ``--load`` files that were loaded meanwhile."""
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        for name in set(sys.modules) - before:
+            if name.startswith(MODULE_PREFIX):
+                del sys.modules[name]
 
 
 class FakeDists:

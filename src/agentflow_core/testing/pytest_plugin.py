@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,13 +17,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def plugin_host() -> Iterator[Callable[..., PluginHost]]:
     """Build a `PluginHost` of given plugins: ``plugin_host(module, MetricSpec(…), files=[…])``."""
+    from agentflow_core.testing.plugins import loaded_files_forgotten
     from agentflow_core.testing.plugins import plugin_host as build
 
-    before = set(sys.modules)
-    yield build
-    for name in set(sys.modules) - before:
-        if name.startswith("agentflow_loaded_"):
-            del sys.modules[name]
+    with loaded_files_forgotten():
+        yield build
 
 
 @pytest.fixture

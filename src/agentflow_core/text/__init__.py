@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from agentflow_core.text.answers import answer_tokens, normalize_answer
 from agentflow_core.text.dates import Date, dates
-from agentflow_core.text.keys import action_key, canonical_params, canonical_text, canonical_url, normalize_quotes
+from agentflow_core.text.keys import (
+    action_key,
+    canonical_params,
+    canonical_text,
+    canonical_url,
+    normalize_quotes,
+    param_texts,
+)
 from agentflow_core.text.mentions import Mention, is_function_word, mentions, proper_names, quoted
 from agentflow_core.text.minhash import NearDuplicates, jaccard, merge, minhash
 from agentflow_core.text.numbers import Number, numbers
@@ -46,6 +53,7 @@ __all__ = [
     "novelty",
     "numbers",
     "overlap",
+    "param_texts",
     "proper_names",
     "quoted",
     "shingles",

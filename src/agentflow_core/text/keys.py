@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["action_key", "canonical_params", "canonical_text", "canonical_url", "normalize_quotes"]
+__all__ = ["action_key", "canonical_params", "canonical_text", "canonical_url", "normalize_quotes", "param_texts"]
 
 _URL = re.compile(r"(?:https?|ftp|wss?)://[^\s/?#]\S*", re.IGNORECASE)
 _PORTS = {"http": "80", "https": "443", "ftp": "21", "ws": "80", "wss": "443"}
@@ -166,3 +166,15 @@ _TYPOGRAPHY = {
     **dict.fromkeys(map(ord, "“”„‟″«»＂❝❞〝〞"), '"'),
     **dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣－"), "-"),
 }
+
+
+def param_texts(params: Any) -> Iterator[str]:
+    """The values of a call's parameters as texts, those of lists and objects one by one; true, false and null left out."""
+    if isinstance(params, Mapping):
+        for item in params.values():
+            yield from param_texts(item)
+    elif isinstance(params, list | tuple):
+        for item in params:
+            yield from param_texts(item)
+    elif params is not None and not isinstance(params, bool):
+        yield str(params)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,9 +42,19 @@ def hash64(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
-@lru_cache(maxsize=1 << 17)
-def _word_hash(word: str) -> int:
-    return hash64(word)
+class _WordHashes(dict[str, int]):
+    """Hashes of the words seen lately; it starts anew when it has grown large."""
+
+    LIMIT = 1 << 17
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= self.LIMIT:
+            self.clear()
+        value = self[word] = hash64(word)
+        return value
+
+
+_hash_of_word = _WordHashes().__getitem__
 
 
 def shingles(text: str, n: int = 5) -> set[int]:
@@ -54,16 +64,15 @@ def shingles(text: str, n: int = 5) -> set[int]:
 
 def shingles_of(words: Sequence[str], n: int = 5) -> set[int]:
     """`shingles` of words that are cut already."""
-    hashes = [_word_hash(word) for word in words]
+    hashes = list(map(_hash_of_word, words))
     if not hashes:
         return set()
     width = min(n, len(hashes))
-    # A polynomial in the word hashes: order counts, and a run costs a few integer operations.
+    # Word hashes weighted by powers of two: distinct runs of words have distinct sums, short of a chance of 2**-60.
     runs = hashes[: len(hashes) - width + 1]
     for offset in range(1, width):
-        later = hashes[offset : offset + len(runs)]
-        runs = [(run * 0x9E3779B97F4A7C15 + word) & _MASK for run, word in zip(runs, later, strict=True)]
-    return set(runs)
+        runs = [run + run + word for run, word in zip(runs, islice(hashes, offset, None), strict=False)]
+    return {run & _MASK for run in runs}
 
 
 def novelty(new: Set[int], seen: Set[int]) -> float:

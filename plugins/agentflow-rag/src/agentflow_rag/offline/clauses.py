@@ -1,0 +1,228 @@
+"""Take a document's sentences apart into what they say of its subject: short verb phrases, and what it is."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from agentflow_rag.offline.english import AUXILIARIES, is_finite, is_participle, is_person_noun, is_place_noun
+from agentflow_rag.offline.names import base_title
+from agentflow_rag.offline.sentences import sentences, without_asides
+
+if TYPE_CHECKING:
+    from agentflow_rag.offline.reading import TextRead
+
+__all__ = ["Clause", "Kind", "Profile", "profile"]
+
+_PRONOUN = re.compile(r"^(?:He|She|It|They) (?:also |later |then |first |originally )?")
+_ADVERB = re.compile(r"^(?:also|later|then|first|originally|currently|now|today|still|officially|subsequently) ")
+_DEFINES = re.compile(r"^(is|was|are|were) (?:(an?|the) |one of (?:the )?(?:\w+ )??(?:largest|most|best|first|oldest) )(.+)$")
+_KIND_STOPS = re.compile(
+    r"\s(?:of|in|on|at|by|for|from|with|who|whom|whose|which|that|where|when|between|near|to|and|or|as|held|set|about|"
+    r"based|located|situated|written|directed|born|made|founded|formed|used|known|starring|featuring|through|off|during|"
+    r"under|over|within|whether|published|released|produced|created|developed|built|\w+ed by)\b|[,;:]"
+)
+_SUPERLATIVE = re.compile(r"(?i)\b(?:\w{3,}est|most|first|second|third|fourth|fifth|last|only|current|former|main|same|largest)\b")
+_REDUCED = re.compile(
+    r"\s((?:directed|written|created|composed|produced|recorded|performed|designed|built|founded|formed|established|"
+    r"published|released|located|situated|based|born|owned|operated|developed|painted|discovered|hosted|held|found|made|"
+    r"spoken|invented|printed|kept|completed|killed|adapted|edited|introduced|launched)\b(?: and \w+ed| and written)? .+|"
+    r"starring .+)$"
+)
+_RELATIVE = re.compile(r",? (who|that|which) ((?:was|is|were|are|had|has|\w+ed|\w+) .+)$")
+_TAIL = re.compile(r"[.!?;:,\s\"”]+$")
+#: Words that are said of things but do not say what they are.
+_EMPTY_KINDS = frozenset(
+    "one part name member kind type form piece set term example arm way result series' person thing practice office act "
+    "reference couple pair number variety collection combination process means lot body use state".split()
+) - {"state"}
+_KIND_NAMES = {"capital": "capital city", "seat": "city", "capital and largest city": "capital city"}
+
+
+@frozen(kw_only=True)
+class Kind:
+    """What a thing is: ``1974 British film``; ``head`` is its noun."""
+
+    phrase: str
+    head: str
+    is_person: bool
+    is_place: bool
+
+    @property
+    def relative(self) -> str:
+        """Who, or that."""
+        return "who" if self.is_person else "that"
+
+
+@frozen(kw_only=True)
+class Clause:
+    """Something that is said of the subject: ``was born in Ulm in 1879``, and the sentence that says it."""
+
+    phrase: str
+    sentence: str
+
+
+@frozen(kw_only=True)
+class Profile:
+    """A document as the rules understand it."""
+
+    name: str
+    doc_id: str
+    node: str
+    text: str
+    kind: Kind | None
+    clauses: tuple[Clause, ...]
+
+
+def profile(read: TextRead) -> Profile:
+    """What the document says of its subject."""
+    return _profile(read.title, read.doc_id, read.node, read.text)
+
+
+@lru_cache(maxsize=512)
+def _profile(title: str, doc_id: str, node: str, text: str) -> Profile:
+    name = base_title(title)
+    found: list[Clause] = []
+    kind: Kind | None = None
+    about_subject = False
+    for number, sentence in enumerate(sentences(text)):
+        plain = _TAIL.sub("", without_asides(sentence))
+        phrase = _verb_phrase(plain, name, kind, first=number == 0, follows=about_subject)
+        about_subject = phrase is not None
+        if phrase is None:
+            continue
+        if kind is None and number < 2:
+            kind = _kind(phrase)
+        found += [Clause(phrase=piece, sentence=sentence) for piece in _pieces(phrase)]
+    return Profile(name=name, doc_id=doc_id, node=node, text=text, kind=kind, clauses=tuple(found))
+
+
+def _verb_phrase(plain: str, name: str, kind: Kind | None, *, first: bool, follows: bool) -> str | None:
+    """What follows the subject, if the sentence begins with the document's subject."""
+    bare = plain.lstrip("\"“'")
+    for start in _subjects(name, kind):
+        if bare.startswith(start):
+            rest = bare[len(start) :].lstrip("\"”'")
+            phrase = _finite(rest)
+            if phrase is not None:
+                return phrase
+    if follows and (pronoun := _PRONOUN.match(plain)):
+        return _finite(" " + plain[pronoun.end() :])
+    if first:
+        # the full form of the name: ``Robert Childers Barton was …``
+        found = re.match(r"^(.{3,120}?)[\"”]?,? ((?:is|was|are|were) (?:an?|the|one) .+)$", plain)
+        if found and _same_name(found[1], name):
+            return found[2]
+    return None
+
+
+def _subjects(name: str, kind: Kind | None) -> list[str]:
+    starts = [name, f"The {name}"]
+    words = name.split()
+    if kind is not None:
+        if kind.is_person and 2 <= len(words) <= 4 and words[-1][0].isupper() and not words[-1].endswith("."):
+            starts.append(words[-1])
+        starts.append(f"The {kind.head}")
+    return starts
+
+
+def _finite(rest: str) -> str | None:
+    if not rest.startswith((" ", ",")):
+        return None
+    if rest.startswith(","):
+        aside = re.match(r"^, [^,]{2,80}, (?=[a-z])", rest)
+        if aside is None:
+            return None
+        rest = " " + rest[aside.end() :]
+    phrase = _ADVERB.sub("", rest.strip())
+    return phrase if phrase and is_finite(phrase.split(" ", 1)[0]) else None
+
+
+def _same_name(full: str, name: str) -> bool:
+    have = re.findall(r"\w+", full.casefold())
+    want = re.findall(r"\w+", name.casefold())
+    if len(have) > 10 or not want:
+        return False
+    return set(want) <= set(have) or (len(want) > 1 and want[-1] in have and want[0][0] in {word[0] for word in have})
+
+
+def _kind(phrase: str) -> Kind | None:
+    defines = _DEFINES.match(phrase)
+    if defines is None:
+        return None
+    rest = defines[3]
+    stop = _KIND_STOPS.search(" " + rest)
+    words = (rest if stop is None else rest[: max(0, stop.start() - 1)]).strip(' "“”').split()
+    words = [word for word in words if word.lower() not in ("very", "best-known", "so-called")]
+    if not words or len(words) > 7:
+        words = words[-2:]
+    if not words or not words[-1].isascii() or words[-1][0].isdigit():
+        return None
+    head = words[-1].casefold()
+    if head in _EMPTY_KINDS or not head.isalpha() and "-" not in head:
+        return None
+    if _SUPERLATIVE.search(" ".join(words)):
+        words = words[-1:]
+    text = " ".join(words)
+    return Kind(
+        phrase=_KIND_NAMES.get(text, text),
+        head=words[-1],
+        is_person=is_person_noun(head),
+        is_place=is_place_noun(head),
+    )
+
+
+def _pieces(phrase: str) -> list[str]:
+    """The phrase, taken apart into phrases that each stand by themselves after the subject."""
+    verb = phrase.split(" ", 1)[0]
+    found = [phrase]
+    if verb in AUXILIARIES and _DEFINES.match(phrase):
+        relative = _RELATIVE.search(phrase)
+        reduced = _REDUCED.search(phrase)
+        if relative and is_finite(relative[2].split(" ", 1)[0]):
+            found = [phrase[: relative.start()], *_coordinated(relative[2])]
+        elif reduced:
+            said = reduced[1]
+            head = phrase[: reduced.start()].rstrip(" ,")
+            found = [head, f"stars {said[9:]}"] if said.startswith("starring ") else [head, *_coordinated(f"{verb} {said}")]
+        else:
+            found = _coordinated(phrase)
+    else:
+        found = _coordinated(phrase)
+    return [piece for piece in (_TAIL.sub("", piece) for piece in found) if len(piece.split()) >= 2]
+
+
+def _coordinated(phrase: str) -> list[str]:
+    """``was born in A and died in B``: two phrases; a participle after ``and`` takes the auxiliary of the first."""
+    found: list[str] = []
+    auxiliary = phrase.split(" ", 1)[0]
+    rest = phrase
+    position = 0
+    while stop := re.compile(r",? and (?:also |later |then |subsequently )?(\w+)").search(rest, position):
+        word = stop[1]
+        before = rest[: stop.start()]
+        participle = auxiliary in AUXILIARIES and is_participle(word) and _passive(before)
+        if is_finite(word) and (word in AUXILIARIES or not participle) and not word[0].isupper():
+            found.append(before)
+            rest = rest[stop.start(1) :]
+            auxiliary = word
+            position = 0
+        elif participle:
+            found.append(before)
+            rest = f"{auxiliary} {rest[stop.start(1) :]}"
+            position = 0
+        elif word == "starring":
+            found.append(before)
+            rest = "stars" + rest[stop.end(1) :]
+            auxiliary, position = "stars", 0
+        else:
+            position = stop.end()
+    return [*found, rest]
+
+
+def _passive(phrase: str) -> bool:
+    words = phrase.split()
+    return len(words) > 1 and words[0] in AUXILIARIES and is_participle(words[1])

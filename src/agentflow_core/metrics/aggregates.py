@@ -1,0 +1,210 @@
+"""Sum scores up: means with errors counted, standard error, bootstrap interval, breakdowns, paired differences."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from agentflow_core.records import Score, TaskResult
+
+__all__ = ["Difference", "MetricSummary", "breakdown", "paired_difference", "summarize", "summarize_metrics"]
+
+_RESAMPLES = 1000
+
+
+@frozen(kw_only=True)
+class MetricSummary:
+    """One metric over all samples.
+
+    Every attempted sample is one of: *errored* (its outcome is ``error:…``), *ungraded* (it ended, and the metric could
+    not judge it or gave nothing), *graded*. ``limited`` counts the outcomes ``limit:…``, which are scored like others.
+    """
+
+    mean: (
+        float | None
+    )  #: sum of the graded scores / (graded + errored): a crash counts 0, an ungraded sample is left out
+    mean_graded: float | None  #: sum of the graded scores / graded
+    stderr: float | None  #: of ``mean``, robust to clusters; None with fewer than two clusters
+    ci95: (
+        tuple[float, float] | None
+    )  #: of ``mean``: 2.5 and 97.5 percentiles of a bootstrap over clusters; None likewise
+    attempted: int
+    graded: int
+    ungraded: int
+    errored: int
+    limited: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``summary.json`` has it."""
+        values = asdict(self)
+        values["ci95"] = None if self.ci95 is None else list(self.ci95)
+        return values
+
+
+@frozen(kw_only=True)
+class Difference:
+    """How the mean of B differs from that of A over the samples that both have."""
+
+    mean: float | None  #: mean of B's value - A's value
+    stderr: float | None
+    ci95: tuple[float, float] | None
+    pairs: int
+    better: int  #: pairs in which B is higher
+    worse: int
+
+
+def summarize(
+    results: Iterable[TaskResult],
+    metric: str,
+    *,
+    cluster_by: str | None = None,
+    seed: int = 0,
+    resamples: int = _RESAMPLES,
+) -> MetricSummary:
+    """Sum one metric up.
+
+    Args:
+        results: the samples, in any order; the figures do not depend on it.
+        metric: its name in ``scores``.
+        cluster_by: the metadata field whose values say which samples depend on one another; a sample without it is
+            its task's. Without it the samples of a task are a cluster.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+    """
+    clusters: defaultdict[str, list[float]] = defaultdict(list)
+    attempted = graded = errored = limited = 0
+    total: list[float] = []
+    for result in results:
+        attempted += 1
+        limited += result.outcome.startswith("limit:")
+        value = _value(result, metric)
+        if value is None:
+            continue
+        if _crashed(result):
+            errored += 1
+        else:
+            graded += 1
+            total.append(value)
+        clusters[_cluster(result, cluster_by)].append(value)
+    mean, stderr, interval = _estimate(clusters, seed, resamples)
+    return MetricSummary(
+        mean=mean,
+        mean_graded=math.fsum(total) / graded if graded else None,
+        stderr=stderr,
+        ci95=interval,
+        attempted=attempted,
+        graded=graded,
+        ungraded=attempted - graded - errored,
+        errored=errored,
+        limited=limited,
+    )
+
+
+def summarize_metrics(
+    results: Sequence[TaskResult], metrics: Iterable[str], *, cluster_by: str | None = None, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """`summarize` for each metric, as the ``metrics`` of ``summary.json``."""
+    return {name: summarize(results, name, cluster_by=cluster_by, seed=seed).as_dict() for name in metrics}
+
+
+def breakdown(
+    results: Iterable[TaskResult], metric: str, by: str, *, cluster_by: str | None = None, seed: int = 0
+) -> dict[str, MetricSummary]:
+    """`summarize` for the samples of each value of a metadata field, by value, sorted.
+
+    A list counts for each of its elements; samples without the field stand under ``(none)``.
+    """
+    groups: defaultdict[str, list[TaskResult]] = defaultdict(list)
+    for result in results:
+        value = result.metadata.get(by)
+        for name in value if isinstance(value, list | tuple) and value else (value,):
+            groups["(none)" if name is None or name == () or name == [] else str(name)].append(result)
+    return {name: summarize(groups[name], metric, cluster_by=cluster_by, seed=seed) for name in sorted(groups)}
+
+
+def paired_difference(
+    left: Iterable[TaskResult],
+    right: Iterable[TaskResult],
+    metric: str,
+    *,
+    cluster_by: str | None = None,
+    seed: int = 0,
+    resamples: int = _RESAMPLES,
+) -> Difference:
+    """How much better ``right`` is, over the samples (task and number) for which both have a value; a crash is 0."""
+    before = {(result.task_id, result.sample): _value(result, metric) for result in left}
+    clusters: defaultdict[str, list[float]] = defaultdict(list)
+    for result in right:
+        one, other = before.get((result.task_id, result.sample)), _value(result, metric)
+        if one is not None and other is not None:
+            clusters[_cluster(result, cluster_by)].append(other - one)
+    differences = [value for values in clusters.values() for value in values]
+    mean, stderr, interval = _estimate(clusters, seed, resamples)
+    return Difference(
+        mean=mean,
+        stderr=stderr,
+        ci95=interval,
+        pairs=len(differences),
+        better=sum(value > 0 for value in differences),
+        worse=sum(value < 0 for value in differences),
+    )
+
+
+def _crashed(result: TaskResult) -> bool:
+    return result.outcome.startswith("error:")
+
+
+def _value(result: TaskResult, metric: str) -> float | None:
+    """What the sample counts: 0 for a crash, None if it is not graded."""
+    if _crashed(result):
+        return 0.0
+    score: Score | None = result.scores.get(metric)
+    return score.value if score is not None and score.graded else None
+
+
+def _cluster(result: TaskResult, cluster_by: str | None) -> str:
+    value = result.metadata.get(cluster_by) if cluster_by else None
+    return f"task {result.task_id}" if value is None else f"{cluster_by} {value}"
+
+
+def _estimate(
+    clusters: Mapping[str, Sequence[float]], seed: int, resamples: int
+) -> tuple[float | None, float | None, tuple[float, float] | None]:
+    """Mean, cluster-robust standard error and percentile interval."""
+    # in the order of their names and values, so that nothing depends on the order in which samples ended
+    groups = [sorted(clusters[name]) for name in sorted(clusters)]
+    sums, sizes = [math.fsum(group) for group in groups], [len(group) for group in groups]
+    count = len(groups)
+    total = sum(sizes)
+    if not total:
+        return None, None, None
+    mean = math.fsum(sums) / total
+    if count < 2:
+        return mean, None, None
+    residuals = math.fsum((added - size * mean) ** 2 for added, size in zip(sums, sizes, strict=True))
+    stderr = math.sqrt(count / (count - 1) * residuals) / total
+    rng = Random(seed)
+    if len(set(sizes)) == 1:
+        means = sorted(sum(rng.choices(sums, k=count)) / total for _ in range(resamples))
+    else:
+        means = sorted(_resampled(sums, sizes, rng) for _ in range(resamples))
+    return mean, stderr, (_percentile(means, 0.025), _percentile(means, 0.975))
+
+
+def _resampled(sums: Sequence[float], sizes: Sequence[int], rng: Random) -> float:
+    drawn = rng.choices(range(len(sums)), k=len(sums))
+    return sum(map(sums.__getitem__, drawn)) / sum(map(sizes.__getitem__, drawn))
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    position = share * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
