@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from itertools import accumulate
 from random import Random
 
 import anyio
@@ -36,9 +37,15 @@ def vocabulary(rng: Random, size: int = 20_000) -> list[str]:
     return [word.capitalize() if rng.randrange(6) == 0 else word for word in words]
 
 
-def tree(seed: str, rng: Random, words: list[str], *, leaves: int, steps: int, observation_words: int) -> list[Node]:
+def sentences(rng: Random, words: list[str], weights: list[float], count: int) -> str:
+    return " ".join(rng.choices(words, cum_weights=weights, k=count))
+
+
+def tree(
+    seed: str, rng: Random, words: list[str], weights: list[float], *, leaves: int, steps: int, observation_words: int
+) -> list[Node]:
     """Binary until there are ``leaves``, then chains to ``steps``: the shape that uniform growth gives."""
-    nodes = [Node(id=f"{seed}/0", seed_id=seed, intent=" ".join(rng.choices(words, k=3)))]
+    nodes = [Node(id=f"{seed}/0", seed_id=seed, intent=sentences(rng, words, weights, 3))]
     frontier = [nodes[0]]
     for depth in range(1, steps + 1):
         grown = []
@@ -50,8 +57,8 @@ def tree(seed: str, rng: Random, words: list[str], *, leaves: int, steps: int, o
                     parent=parent.id,
                     depth=depth,
                     tool=rng.choice(TOOLS),
-                    params={"query": " ".join(rng.choices(words, k=4)), "k": 5},
-                    result=Observation(text=" ".join(rng.choices(words, k=observation_words))),
+                    params={"query": sentences(rng, words, weights, 4), "k": 5},
+                    result=Observation(text=sentences(rng, words, weights, observation_words)),
                 )
                 grown.append(node)
         nodes += grown
@@ -62,9 +69,10 @@ def tree(seed: str, rng: Random, words: list[str], *, leaves: int, steps: int, o
 def select(paths: int, steps: int, observation_words: int) -> None:
     rng = Random(7)
     words = vocabulary(rng)
+    weights = list(accumulate(1 / rank for rank in range(1, len(words) + 1)))  # Zipf's law, as words of a language
     leaves = 128
     trees = [
-        tree(f"seed-{index:03}", rng, words, leaves=leaves, steps=steps, observation_words=observation_words)
+        tree(f"seed-{index:03}", rng, words, weights, leaves=leaves, steps=steps, observation_words=observation_words)
         for index in range(-(-paths // leaves))
     ]
     nodes = sum(map(len, trees))

@@ -87,9 +87,10 @@ def test_debug_shows_the_traceback(cli, failing, monkeypatch):
     assert "Traceback" in cli("demo").err
 
 
-def test_a_defect_is_raised(cli, failing):
-    failing(ZeroDivisionError())
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize("error", [ZeroDivisionError, EOFError])
+def test_a_defect_is_raised(error, cli, failing):
+    failing(error())
+    with pytest.raises(error):
         cli("demo")
 
 

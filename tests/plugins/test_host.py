@@ -151,7 +151,11 @@ BROKEN = {
     ),
     "an asynchronous generator": (
         "@hookimpl\nasync def agentflow_metrics():\n    yield 1",
-        "agentflow_metrics returns an async_generator",
+        "agentflow_metrics is 'async def'",
+    ),
+    "an asynchronous observer": (
+        "@hookimpl\nasync def agentflow_observe(event):\n    pass",
+        "agentflow_observe is 'async def'",
     ),
     "a name that is none": (
         "@hookimpl\ndef agentflow_metrics():\n    yield MetricSpec('Bad Name', target='x:Y', summary='')",
@@ -298,6 +302,22 @@ def test_an_entry_point_of_metadata_that_is_gone_is_broken(fake_dist):
     row = next(row for row in load().rows if row.name == "torn")
     assert row.status == "broken"
     assert "METADATA" in row.reason
+
+
+@pytest.mark.parametrize("text", ["[agentflow]\nno entry at all\n", "[agentflow\n[agentflow]\nx\n"])
+def test_entry_points_that_are_none_are_a_broken_row(text, fake_dist):
+    made = fake_dist("agentflow-torn", GOOD)
+    (made.path / "agentflow_torn-1.0.dist-info" / "entry_points.txt").write_text(text)
+    row = row_of(load(), "agentflow-torn")
+    assert row.status == "broken"
+    assert "entry_points.txt" in row.reason
+
+
+def test_two_distributions_without_metadata_are_both_broken(fake_dist):
+    for name in ("torn", "worn"):
+        made = fake_dist(f"agentflow-{name}", GOOD)
+        (made.path / f"agentflow_{name}-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff\n")
+    assert {row_of(load(), name).status for name in ("torn", "worn")} == {"broken"}
 
 
 def test_an_entry_point_that_is_no_import_path_is_broken(fake_dist):

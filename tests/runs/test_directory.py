@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+
 from agentflow_core.blobs import BlobStore
 from agentflow_core.errors import LimitReached, RunConflictError, RunError, RunLockedError, StorageError
 from agentflow_core.executors.local import LocalExecutor
@@ -293,7 +294,8 @@ def test_finishing_writes_the_summary_and_the_status(open_run):
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(ValueError(), "failed"), (LimitReached("usd", "spent"), "limited"), (KeyboardInterrupt(), "interrupted")]
+    ("error", "status"),
+    [(ValueError(), "failed"), (LimitReached("usd", "spent"), "limited"), (KeyboardInterrupt(), "interrupted")],
 )
 def test_what_ends_a_run_early_is_its_status(open_run, error, status):
     with pytest.raises(type(error)), open_run() as run:
@@ -306,7 +308,9 @@ def test_what_was_spent_adds_up_over_openings(open_run):
         run.record_spent({"solver": Usage(calls=1, prompt_tokens=10, cost_usd=0.5)})
         run.record_spent({"solver": Usage(calls=2, prompt_tokens=20, cost_usd=1.0)})
     with open_run() as run:
-        run.finish("complete", {}, spent={"solver": Usage(calls=1, prompt_tokens=5, cost_usd=None), "judge": Usage(calls=4)})
+        run.finish(
+            "complete", {}, spent={"solver": Usage(calls=1, prompt_tokens=5, cost_usd=None), "judge": Usage(calls=4)}
+        )
     spent = manifest(run)["spent"]
     assert spent["solver"]["calls"] == 3
     assert spent["solver"]["prompt_tokens"] == 25

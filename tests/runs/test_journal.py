@@ -7,15 +7,20 @@ import os
 from zlib import crc32
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from agentflow_core.errors import RunCorruptError, StorageError
 from agentflow_core.runs.journal import Batch, Journal
 from agentflow_core.runs.ledger import ledger_line, read_ledger
 from agentflow_core.runs.lines import encode
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters()),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters()),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters()), inner, max_size=4),
     max_leaves=12,
 )

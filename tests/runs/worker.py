@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import orjson
+
 from agentflow_core.executors.local import LocalExecutor
 from agentflow_core.records.events import Notice
 from agentflow_core.runs.directory import Run
@@ -24,7 +25,9 @@ async def main(directory: Path, count: int, seconds: float) -> int:
         number = unit.input["seed"]
         await anyio.sleep(seconds * (1 + number % 3))
         for step in range(number % 4 + 1):
-            journal.add("node", {"id": f"{unit.id}/{step}", "text": hashlib.sha256(unit.id.encode()).hexdigest() * step})
+            journal.add(
+                "node", {"id": f"{unit.id}/{step}", "text": hashlib.sha256(unit.id.encode()).hexdigest() * step}
+            )
         print("unit", unit.id, flush=True)
         return "ok"
 

@@ -103,7 +103,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes it for the end of a prompt; here it is a defect
+            raise error.__cause__ from None
         click.echo("interrupted", err=True)
         return 130
     except BrokenPipeError:  # the reader has seen enough, as `head` has; what is left goes nowhere

@@ -72,7 +72,7 @@ def option(
         help: one line for people, shown in the schema.
         at_least: the smallest allowed number, for each element of a list and each value of a mapping too.
         at_most: the largest allowed number, likewise.
-        choices: what the value, each element of a list, or each key of a mapping may be.
+        choices: what the value, each element of a list, or each key of a mapping may be; of a plugin its name.
         path: relative values are resolved against the file's folder; those from ``${VAR}`` or ``--set`` against the
             working directory; ``~`` is expanded, ``-`` and (in a ``str``) URLs stay. The type is ``Path``, or ``str`` for patterns.
         secret: never printed, masked in `Loaded.resolved`.
@@ -132,6 +132,8 @@ def violation(value: object, described: Option) -> str:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, PluginChoice):
+        return value.name
     return value.value if isinstance(value, Enum) else value
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from agentflow_core.config.nodes import Node
 
-__all__ = ["Origins", "is_secret_key", "variable_for"]
+__all__ = ["Origins", "is_secret_key"]
 
 Where = tuple[str, ...]
 
@@ -28,7 +28,7 @@ def is_secret_key(key: str) -> bool:
     return _SECRET_KEY.fullmatch(key) is not None
 
 
-def variable_for(key: str) -> str:
+def _variable_for(key: str) -> str:
     """The variable that masks a secret that was written out: ``${API_KEY}``."""
     name = re.sub(r"[^A-Z0-9]+", "_", key.upper()).strip("_")
     return f"${{{name if name[:1].isalpha() else f'SECRET_{name}'}}}"
@@ -55,11 +55,11 @@ class Origins:
         if secret:
             self._secret_variables.update(node.variables)
 
-    def mask(self, path: Where, key: str) -> str:
+    def mask(self, path: Where) -> str:
         """What stands for a secret: the variable that it came from, else one named like its key."""
         node = self._nodes.get(path)
         if node is None or not node.variables:
-            return variable_for(key)
+            return _variable_for(next((key for key in reversed(path) if not key.isdecimal()), ""))
         if ":-" not in node.written:
             return node.written
         # The default of a secret may be a secret too.
@@ -83,9 +83,7 @@ class Origins:
         """The message of somebody else without the values that came from variables or are secret."""
         for path, node in self._nodes.items():
             if isinstance(node.value, str) and len(node.value) >= _REDACTED and node.value in message:
-                message = message.replace(
-                    node.value, self.mask(path, path[-1]) if path in self._secret else node.written
-                )
+                message = message.replace(node.value, self.mask(path) if path in self._secret else node.written)
         return message
 
     def _is_secret(self, variable: str) -> bool:

@@ -70,7 +70,7 @@ class _Dumper:
         if value is None or value == "":
             return value
         if secret:
-            return self._origins.mask(path, path[-1])
+            return self._origins.mask(path)
         if (kept := self._origins.kept(path)) is not None:
             return kept
         return escape(str(value)) if isinstance(value, (str, PurePath)) else value

@@ -19,12 +19,14 @@ __all__ = ["read_yaml"]
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^][{},\"'#\s]*)?)\}")
 #: Stand for braces while PyYAML reads; a file that holds them itself is read as it is.
 _HIDDEN: Final = "\uf8fe\uf8ff"
+_TAKEN: Final = re.compile(r"[\uf8fe\uf8ff]|\\[uU]0*[fF]8[fF][eEfF]")
 
 
 def read_yaml(text: str, lines: Lines, folder: Path | None, problems: Problems) -> Node | None:
     """The document's root, or None where it is empty.
 
-    ``${VAR}`` may stand unquoted inside of ``{ }`` and ``[ ]`` too. Duplicate keys, tags, merge keys and numbers out of range are added to ``problems``.
+    ``${VAR}`` may stand unquoted inside of ``{ }`` and ``[ ]`` too. Duplicate keys, tags, merge keys and numbers out
+    of range are added to ``problems``.
 
     Raises:
         Refused: a syntax error, or a document that is too deep or too large.
@@ -48,7 +50,7 @@ def read_yaml(text: str, lines: Lines, folder: Path | None, problems: Problems) 
 
 def _hide(text: str) -> str:
     """The text with the braces of variables replaced, character by character, since in YAML they would end a scalar."""
-    if any(char in text for char in _HIDDEN):
+    if _TAKEN.search(text):
         return text
     return _VARIABLE.sub(lambda match: f"${_HIDDEN[0]}{match.group(1)}{_HIDDEN[1]}", text)
 
@@ -68,7 +70,7 @@ def _explain(error: Any, text: str) -> str:
         return f"text cannot start with {text[mark.index]!r}; put it in quotes"
     if error.problem == "mapping values are not allowed here":
         return "a ':' where none can stand; put text that holds ': ' in quotes, and check the indentation"
-    return f"not YAML: {said}"
+    return f"not YAML: {_show(said)}"
 
 
 def _fault_of_key(event: Any, key: str) -> str:

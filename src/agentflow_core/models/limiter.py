@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 from attrs import define, frozen
 
-from agentflow_core.errors import RateLimitError
+from agentflow_core.errors import RateLimitError, TransientError
 from agentflow_core.models.clock import Clock, SystemClock
 from agentflow_core.models.trace import call_trace
 from agentflow_core.records import TextPart
@@ -194,6 +194,10 @@ class LimitedModel:
                 completion = await self.model.complete(request)
             except RateLimitError as error:
                 limiter.rate_limited(permit, retry_after_s=error.retry_after_s)
+                raise
+            except TransientError as error:
+                limiter.failed(permit)
+                limiter.pause(error.retry_after_s or 0.0)  # a 503 may say when the server is back
                 raise
             except BaseException:  # cancellation too must give the place back
                 limiter.failed(permit)

@@ -74,8 +74,9 @@ class Discovery:
 def discover(environ: Mapping[str, str] = os.environ) -> Discovery:
     """Read the metadata of every installed distribution, and apply the allow list and the block list.
 
-    A row that metadata already speaks against (blocked, another core version wanted, a name claimed twice)
-    says so. The others are ``ok`` as far as can be told without importing them.
+    ``AGENTFLOW_PLUGINS`` allows, ``AGENTFLOW_PLUGINS_OFF`` blocks: names of plugins or of distributions, joined by
+    commas. A row that metadata already speaks against (blocked, another core version wanted, a name claimed twice)
+    says so; the others are ``ok`` as far as can be told without importing them.
     """
     return judge(_installed(), environ)
 
@@ -109,10 +110,15 @@ def _installed() -> Iterator[Found]:
         if not text or f"[{GROUP}]" not in text.replace(" ", ""):
             continue
         name, version, requires = _identity(distribution)
-        if canonical(name) in seen:  # once more on sys.path, such as an editable install beside its egg-info
+        if name and canonical(name) in seen:  # once more on sys.path, such as an editable install beside its egg-info
             continue
         seen.add(canonical(name))
-        for entry in distribution.entry_points.select(group=GROUP):
+        try:
+            entries = tuple(distribution.entry_points.select(group=GROUP))
+        except (TypeError, ValueError) as error:  # lines that are no entries
+            yield _torn(PluginRow(name=name, distribution=name, version=version), error)
+            continue
+        for entry in entries:
             row = PluginRow(name=entry.name, distribution=name, version=version, module=entry.value)
             yield Found(row=_judged(row, requires), load=entry.load)
     if canonical(CORE_DISTRIBUTION) not in seen:  # run from a source tree that is not installed
@@ -126,11 +132,20 @@ def core() -> Found:
     return Found(row=row, load=entry.load)
 
 
+def _torn(row: PluginRow, error: Exception) -> Found:
+    def load() -> object:
+        raise error
+
+    reason = f"the entry_points.txt of its distribution cannot be read: {error}"
+    return Found(row=evolve(row, status="broken", reason=reason), load=load)
+
+
 def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, list[str]]:
     try:
         metadata = distribution.metadata
-        return metadata["Name"] or "", metadata["Version"] or "", list(metadata.get_all("Requires-Dist") or ())
-    except (TypeError, KeyError, importlib.metadata.PackageNotFoundError):  # an entry_points.txt without METADATA
+        name, version = (str((metadata.get_all(key) or [""])[0]) for key in ("Name", "Version"))
+        return name, version, [str(line) for line in metadata.get_all("Requires-Dist") or ()]
+    except (TypeError, ValueError, OSError, importlib.metadata.PackageNotFoundError):  # no METADATA, or a torn one
         return "", "", []
 
 

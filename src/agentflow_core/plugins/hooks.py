@@ -64,6 +64,11 @@ class PluginHooks:
             self._manager.register(plugin, name)
         except pluggy.PluginValidationError as error:
             raise PluginError(" ".join(str(error).split())) from error
+        for hook in HOOKS:
+            for found in self._caller(hook).get_hookimpls():
+                if inspect.iscoroutinefunction(found.function) or inspect.isasyncgenfunction(found.function):
+                    raise PluginError(f"{hook} is 'async def'; hooks are plain functions")
+        #: The hooks that the plugin implements.
         self.implemented = tuple(hook for hook in HOOKS if self._caller(hook).get_hookimpls())
 
     @property
@@ -99,9 +104,6 @@ class PluginHooks:
         if not answers:  # pluggy leaves out an answer of None
             raise PluginError(f"{hook} returns None; yield each {wanted}")
         for answer in answers:
-            if inspect.iscoroutine(answer):
-                answer.close()  # else Python warns that it was never awaited
-                raise PluginError(f"{hook} is 'async def'; hooks are plain functions")
             if not isinstance(answer, Iterable):
                 raise PluginError(f"{hook} returns {_named(answer)}, not an iterable of {wanted}")
             with _failure_of(hook):  # a generator raises only now

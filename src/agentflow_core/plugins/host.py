@@ -81,7 +81,7 @@ class PluginHost:
     def of(cls, found: Discovery, *, files: Iterable[Path] = ()) -> PluginHost:
         """Load what was discovered, and the ``files``; what is wrong stands in ``rows`` and ``notices``."""
         loaded = [_load(candidate) for candidate in found.found]
-        loaded += [_load_file(path) for path in dict.fromkeys(files)]
+        loaded += [_load_file(path) for path in dict.fromkeys(path.resolve() for path in files)]
         return cls(loaded, found.notices)
 
     @staticmethod

@@ -38,10 +38,11 @@ class BlockingWorker:
             raise SandboxError("the sandbox is not open", code="not_ready", hint="with Sandbox.sync() as sandbox: …")
         future = self._portal.start_task_soon(partial(work, *arguments, **options))
         try:
-            return future.result()
+            result: T = future.result()
         except BaseException:  # such as Ctrl-C: the work must not go on without anybody who waits for it
             future.cancel()
             raise
+        return result
 
     @property
     def worker_id(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from functools import partial
@@ -10,23 +9,22 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
 from anyio import CancelScope
 from attrs import evolve
 
 from agentflow_core.errors import AgentFlowError, SandboxError, UnknownNameError
 from agentflow_core.interfaces import SessionInfo
 from agentflow_core.records import ToolResult, ToolUsage
-from agentflow_core.records.codes import CODES
 from agentflow_core.records.events import Event, ToolCalled
 from agentflow_core.records.results import SHOWN_LIMIT_BYTES
 from agentflow_core.sandbox.backend import BackendContext, Session
 from agentflow_core.sandbox.calls import Call, CallLog, fingerprint
 from agentflow_core.sandbox.config import LimitsConfig
-from agentflow_core.sandbox.envelope import defect, enveloped, size_of, with_artifact
+from agentflow_core.sandbox.envelope import size_of, with_artifact
+from agentflow_core.sandbox.execution import Lease, admitted, run_tool
 from agentflow_core.sandbox.hosting import BackendHost
 from agentflow_core.sandbox.sessions import LiveSession, Refusal
-from agentflow_core.sandbox.table import SessionTable, gone
+from agentflow_core.sandbox.table import SessionTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SandboxEngine", "ignore"]
 
-_log = logging.getLogger("agentflow_core.sandbox")
 #: Codes of failures after which a session's state cannot be relied on.
 _FATAL = ("session_lost",)
 _UNNAMED = Call()  # a call without an id: nobody asks again whether it ran
@@ -61,30 +58,6 @@ class _Bound:
     def __init__(self, function: ToolFunction, host: BackendHost) -> None:
         self.function = function
         self.host = host
-
-
-class _Lease:
-    """What a running call holds: its session's lock, a slot. Released once, by the caller or by a thread's end."""
-
-    __slots__ = ("calls", "clock", "host", "live", "queued_s", "shared", "since", "with_thread")
-
-    def __init__(self, host: BackendHost, live: LiveSession | None, shared: bool, clock: Callable[[], float]) -> None:
-        self.host = host
-        self.live = live
-        self.shared = shared
-        self.clock = clock
-        self.calls = host.calls if live is None else live.calls
-        self.queued_s = 0.0
-        self.since = 0.0
-        self.with_thread = False
-
-    def release(self) -> None:
-        host, live = self.host, self.live
-        host.mean_s += (perf_counter() - self.since - host.mean_s) * 0.1
-        host.slots.release()
-        if live is not None:
-            live.lock.release(self.shared)
-            live.leave(self.clock())
 
 
 class SandboxEngine:
@@ -178,7 +151,7 @@ class SandboxEngine:
         call: Call,
     ) -> ToolResult:
         started = perf_counter()
-        lease: _Lease | None = None
+        lease: Lease | None = None
         try:
             bound = self._bound.get(tool) or self._bind(tool)
             function, host = bound.function, bound.host
@@ -188,75 +161,16 @@ class SandboxEngine:
             seconds = self._seconds(timeout_s, function, host)
             if not host.is_ready or self._tasks is None:
                 await host.start(self._open_tasks())
-            lease = await self._admit(host, function, worker_id, session_id)
+            live = await self._session_for(host, worker_id, session_id) if host.has_sessions else None
+            lease = await admitted(host, live, function.read_only, worker_id, self._clock)
             call.ran = True
-            result = await self._call(lease, function, arguments, seconds)
+            result = await run_tool(lease, function, arguments, seconds, self._open_tasks())
         except Refusal as refusal:
             result = refusal.result
         return await self._answer(result, tool, worker_id, lease, started)
 
-    async def _call(
-        self, lease: _Lease, function: ToolFunction, arguments: Mapping[str, Any], seconds: float
-    ) -> ToolResult:
-        host, live = lease.host, lease.live
-        scope = CancelScope(deadline=anyio.current_time() + seconds)
-        lease.calls.add(scope)
-        try:
-            with scope:
-                if function.takes_state:
-                    state = host.value if live is None else live.value
-                    work = partial(function.function, host.backend, state, **arguments)
-                else:
-                    work = partial(function.function, **arguments)
-                value = await work() if function.is_async else await self._in_thread(lease, work)
-                return enveloped(value)
-        except SandboxError as error:
-            code = error.code if error.code in CODES and error.code != "ok" else "internal"
-            return ToolResult.failure(code, error.message, hint=error.hint)
-        except TimeoutError as error:
-            return _timed_out(f"the tool gave up: {error}" if str(error) else "the tool gave up waiting")
-        except (Exception, SystemExit) as error:  # plugin boundary
-            if not scope.cancel_called:
-                _log.warning("tool %s raised", function.name, exc_info=True)
-                return defect(error)
-            _log.debug("tool %s raised while it was cancelled", function.name, exc_info=True)
-        finally:
-            lease.calls.discard(scope)
-            if not lease.with_thread:
-                lease.release()
-        if live is not None and not live.is_open:
-            return (
-                gone(live.id, live.reason) if live.reason != "closed" else _given_up(f"session {live.id!r} was closed")
-            )
-        if host.state == "closed":
-            return _given_up("the sandbox was closed")
-        return _timed_out(f"the call did not end within {seconds:g} s and was stopped")
-
-    async def _in_thread(self, lease: _Lease, work: Callable[[], Any]) -> Any:
-        """Run a plain function in a worker thread.
-
-        A thread cannot be stopped: when the call times out, the session's lock and the slot stay taken until the
-        function returns, so that it never runs beside the next call.
-        """
-        box = _Box()
-        self._open_tasks().start_soon(self._thread, lease, work, box, name="tool thread")
-        lease.with_thread = True
-        await box.done.wait()
-        if box.error is not None:
-            raise box.error
-        return box.value
-
-    async def _thread(self, lease: _Lease, work: Callable[[], Any], box: _Box) -> None:
-        try:
-            box.value = await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=lease.host.threads)
-        except (Exception, SystemExit) as error:
-            box.error = error
-        finally:
-            lease.release()
-            box.done.set()
-
     async def _answer(
-        self, result: ToolResult, tool: str, worker_id: str, lease: _Lease | None, started: float
+        self, result: ToolResult, tool: str, worker_id: str, lease: Lease | None, started: float
     ) -> ToolResult:
         size = size_of(result)
         if size > SHOWN_LIMIT_BYTES and result.truncation is None:
@@ -313,49 +227,6 @@ class SandboxEngine:
         if not isinstance(timeout_s, int | float) or isinstance(timeout_s, bool) or not 0 < timeout_s < math.inf:
             raise Refusal(ToolResult.failure("invalid_argument", "timeout_s: expected a number of seconds above 0"))
         return timeout_s
-
-    async def _admit(self, host: BackendHost, function: ToolFunction, worker_id: str, session_id: str | None) -> _Lease:
-        """Find the session, then wait for its lock and for a slot."""
-        live = await self._session_for(host, worker_id, session_id) if host.has_sessions else None
-        lease = _Lease(host, live, function.read_only, self._clock)
-        if live is not None:
-            live.enter()
-        try:
-            locked = live is None or live.lock.try_acquire(lease.shared)
-            if not (locked and host.slots.try_acquire()):
-                await self._wait(lease, worker_id, locked)
-        except BaseException:
-            if live is not None:
-                live.leave(self._clock())
-            raise
-        lease.since = perf_counter()
-        if live is not None and not live.is_open:
-            lease.release()
-            raise Refusal(gone(live.id, live.reason))
-        return lease
-
-    async def _wait(self, lease: _Lease, worker_id: str, locked: bool) -> None:
-        host, live = lease.host, lease.live
-        begun = perf_counter()
-        try:
-            if host.waiting >= host.limits.queue_length:
-                raise host.overloaded(f"{host.waiting} calls of {host.name!r} wait already")
-            host.waiting += 1
-            try:
-                with anyio.move_on_after(host.limits.queue_wait_s) as limit:
-                    if live is not None and not locked:
-                        await live.lock.acquire(lease.shared)
-                        locked = True
-                    await host.slots.acquire(worker_id)
-                if limit.cancelled_caught:
-                    raise host.overloaded(f"no turn at {host.name!r} within {host.limits.queue_wait_s:g} s")
-            finally:
-                host.waiting -= 1
-        except BaseException:
-            if live is not None and locked:
-                live.lock.release(lease.shared)
-            raise
-        lease.queued_s = perf_counter() - begun
 
     async def _session_for(self, host: BackendHost, worker_id: str, session_id: str | None) -> LiveSession:
         while True:
@@ -556,17 +427,6 @@ class SandboxEngine:
         return {"backends": backends, "api_tools": groups, "sessions": len(list(self._table))}
 
 
-class _Box:
-    """What a thread came to."""
-
-    __slots__ = ("done", "error", "value")
-
-    def __init__(self) -> None:
-        self.done = anyio.Event()
-        self.value: Any = None
-        self.error: BaseException | None = SandboxError("the sandbox was closed", code="cancelled")
-
-
 async def _close_all(sessions: Iterable[LiveSession]) -> None:
     sessions = list(sessions)
     for live in sessions:
@@ -581,11 +441,3 @@ def _cannot_fork(backend: str) -> SandboxError:
         code="unsupported",
         hint="open a fresh session and replay the calls in it",
     )
-
-
-def _timed_out(message: str) -> ToolResult:
-    return ToolResult.failure("timeout", message, hint="ask for less at a time, or give a longer timeout_s")
-
-
-def _given_up(message: str) -> ToolResult:
-    return ToolResult.failure("cancelled", message)

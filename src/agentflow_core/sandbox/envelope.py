@@ -37,7 +37,7 @@ def defect(error: BaseException) -> ToolResult:
     """The result of a tool that raised what it should not: the kind of exception and its message."""
     try:
         said = str(error)
-    except Exception as second:
+    except Exception as second:  # noqa: BLE001 - plugin boundary: its exception cannot even be shown
         said = f"(its message cannot be shown: {type(second).__name__})"
     name = type(error).__name__
     return ToolResult.failure("internal", f"{name}: {said[:_MESSAGE_CHARS]}" if said else name)

@@ -183,7 +183,7 @@ class BackendHost:
                 if not self.has_sessions:
                     self.value = await backend.initialize(Session(id=self.name, backend=self.name))
                 done = True
-        except (Exception, SystemExit) as error:  # plugin boundary
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - plugin boundary
             start.error = failure_of(error, f"backend {self.name!r} could not start")
             self.last_error = str(start.error)
             _log.debug("backend %r could not start", self.name, exc_info=True)

@@ -197,7 +197,7 @@ def _each_item(value: Sequence[Any], check: Check) -> list[Any]:
     checked: list[Any] = []
     try:
         for item in value:
-            checked.append(check(item))
+            checked.append(check(item))  # noqa: PERF401 - its length tells which item is wrong
     except Invalid as error:
         raise error.at(f"[{len(checked)}]") from None
     return checked

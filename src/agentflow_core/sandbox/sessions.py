@@ -140,7 +140,7 @@ class LiveSession:
                 if not done:
                     message = f"{self.session.backend}: a session did not start within {timeout_s:g} s"
                     self.error = SandboxError(message, code="timeout")
-        except (Exception, SystemExit) as error:  # plugin boundary
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - plugin boundary
             self.error = failure_of(error, f"{self.session.backend}: a session could not start")
         return done
 
@@ -158,7 +158,7 @@ async def bounded(work: Callable[[], Awaitable[Any]], timeout_s: float, what: st
     try:
         with anyio.move_on_after(timeout_s, shield=True) as limit:
             await work()
-    except (Exception, SystemExit):  # plugin boundary
+    except (Exception, SystemExit):  # noqa: BLE001 - plugin boundary
         _log.warning("%s failed", what, exc_info=True)
     if limit.cancelled_caught:
         _log.warning("%s did not end within %g s", what, timeout_s)

@@ -49,8 +49,8 @@ class ToolFunction:
     compare: Compare | None = None  #: do two observations count as equal on replay; default: exact text
     timeout_s: float | None = None
 
-    def validate(self, params: Mapping[str, Any] | None) -> dict[str, Any] | ToolResult:
-        """The keyword arguments with defaults filled in, or the failure that names every wrong field."""
+    def validate(self, params: Any) -> dict[str, Any] | ToolResult:
+        """The keyword arguments with defaults filled in, or the failure that names every wrong field; None is no params."""
         if params is None:
             params = {}
         elif not isinstance(params, Mapping):

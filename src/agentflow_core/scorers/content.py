@@ -11,7 +11,7 @@ from agentflow_core.scorers.features import observed_text, observed_words
 from agentflow_core.text import is_function_word, param_texts, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from agentflow_core.interfaces import ScoringContext
@@ -22,8 +22,8 @@ __all__ = ["Chain", "EntityDensity", "Information"]
 #: Summed weight at which `Information` is one half: about three paragraphs of a hundred rare words.
 _HALF = 1000.0
 _SHORTEST = 3
-_NUMERIC = re.compile(r"\d+")
 _WORD = re.compile(r"[^\W_]+")
+_CAPITAL = re.compile(r"(?<![A-Za-z0-9])[A-Z][A-Za-z0-9]*")
 
 
 class _Weights(dict[str, float]):
@@ -76,8 +76,12 @@ class EntityDensity:
 
 @lru_cache(maxsize=256)
 def _count_names(text: str) -> tuple[int, int]:
-    words = _WORD.findall(text)
-    return sum(word[0].isupper() and not is_function_word(word.casefold()) for word in words), len(words)
+    if text.isascii():
+        capital, total = _CAPITAL.findall(text), len(_WORD.findall(text))
+    else:
+        words = _WORD.findall(text)
+        capital, total = [word for word in words if word[0].isupper()], len(words)
+    return sum(not is_function_word(word.casefold()) for word in capital), total
 
 
 class Chain:
@@ -94,18 +98,21 @@ class Chain:
         if len(steps) < 2:
             return 0.0
         known = set(tokens(path[0].intent))
-        discovered: set[str] = set()
+        followed: set[str] = set()
+        seen: list[frozenset[str]] = []
         linked = 0
         for node in steps:
-            arguments = set(_argument_words(node.params))
-            linked += not discovered.isdisjoint(arguments)
+            arguments = _argument_words(node.params)
+            followed.update(word for word in arguments - known if any(word in words for words in seen))
+            linked += not followed.isdisjoint(arguments)
             known |= arguments
-            discovered |= observed_words(node) - known
+            seen.append(observed_words(node))
         return linked / (len(steps) - 1)
 
 
-def _argument_words(params: Mapping[str, Any]) -> Iterator[str]:
-    for leaf in param_texts(params):
-        for word in tokens(leaf):
-            if (len(word) >= _SHORTEST or _NUMERIC.fullmatch(word)) and not is_function_word(word):
-                yield word
+def _argument_words(params: Mapping[str, Any]) -> set[str]:
+    return {
+        word
+        for word in tokens("\n".join(param_texts(params)))
+        if (len(word) >= _SHORTEST or word.isdigit()) and not is_function_word(word)
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agentflow_core.text import shingles, tokens
+from agentflow_core.text import shingles_of, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +41,15 @@ def path_shingles(nodes: Sequence[Node]) -> set[int]:
 
 
 @lru_cache(maxsize=_KEPT)
+def _tokens(text: str) -> tuple[str, ...]:
+    return tuple(tokens(text))
+
+
+@lru_cache(maxsize=_KEPT)
 def _words(text: str) -> frozenset[str]:
-    return frozenset(tokens(text))
+    return frozenset(_tokens(text))
 
 
 @lru_cache(maxsize=_KEPT)
 def _shingles(text: str) -> frozenset[int]:
-    return frozenset(shingles(text))
+    return frozenset(shingles_of(_tokens(text)))

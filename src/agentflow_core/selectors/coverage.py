@@ -71,12 +71,14 @@ class Coverage:
                 continue
             covered |= content.shingles
             chosen.append(key)
-            reason = f"{new} new of {len(content.shingles)} shingles in {content.steps} steps"
+            reason = f"{new} new of {len(content.shingles)} runs of words in {content.steps} steps"
             taken.append(Choice(path_id=key, selected=True, reason=reason))
         for *_, key, _seen in queue:
             new = len(contents[key].shingles - covered)
             reason = (
-                f"{new} new shingles, less per root of length than the {len(chosen)} chosen" if new else "nothing new"
+                f"{new} new runs of words, less per root of length than the {len(chosen)} chosen"
+                if new
+                else "nothing new"
             )
             refused[key] = Choice(path_id=key, selected=False, reason=reason)
         return [*taken, *(refused[key] for key in sorted(refused))]

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from hashlib import blake2b
 from itertools import islice
+from operator import add
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def shingles_of(words: Sequence[str], n: int = 5) -> set[int]:
     # Word hashes weighted by powers of two: distinct runs of words have distinct sums, short of a chance of 2**-60.
     runs = hashes[: len(hashes) - width + 1]
     for offset in range(1, width):
-        runs = [run + run + word for run, word in zip(runs, islice(hashes, offset, None), strict=False)]
+        runs = list(map(add, map(add, runs, runs), islice(hashes, offset, None)))
     return {run & _MASK for run in runs}
 
 

@@ -32,6 +32,8 @@ _REDUCED = re.compile(
     r"spoken|invented|printed|kept|completed|killed|adapted|edited|introduced|launched)\b(?: and \w+ed| and written)? .+|"
     r"starring .+)$"
 )
+#: What a thing that is still there still is.
+_LASTING = frozenset("located situated based owned operated held spoken kept".split())
 _RELATIVE = re.compile(r",? (who|that|which) ((?:was|is|were|are|had|has|\w+ed|\w+) .+)$")
 _TAIL = re.compile(r"[.!?;:,\s\"”]+$")
 #: Words that are said of things but do not say what they are.
@@ -187,12 +189,18 @@ def _pieces(phrase: str) -> list[str]:
         elif reduced:
             said = reduced[1]
             head = phrase[: reduced.start()].rstrip(" ,")
-            found = [head, f"stars {said[9:]}"] if said.startswith("starring ") else [head, *_coordinated(f"{verb} {said}")]
+            if said.startswith("starring "):
+                found = [head, f"stars {said[9:]}"]
+            else:
+                lasting = said.split(" ", 1)[0] in _LASTING
+                tense = verb if lasting or verb in ("was", "were") else {"is": "was", "are": "were"}[verb]
+                found = [head, *_coordinated(f"{tense} {said}")]
         else:
             found = _coordinated(phrase)
     else:
         found = _coordinated(phrase)
-    return [piece for piece in (_TAIL.sub("", piece) for piece in found) if len(piece.split()) >= 2]
+    tidy = (_TAIL.sub("", re.sub(r"^(is|was|are|were|has|had) also ", r"\1 ", piece.split("; ")[0])) for piece in found)
+    return [piece for piece in tidy if len(piece.split()) >= 2]
 
 
 def _coordinated(phrase: str) -> list[str]:

@@ -1,0 +1,211 @@
+"""Ask for a fact that a document states of its subject, with words for the subject put in its place."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from agentflow_rag.offline.english import AUXILIARIES, base_form, past_form
+from agentflow_rag.offline.sentences import sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agentflow_rag.offline.clauses import Clause, Profile
+
+    _Make = Callable[[str, str, str, int], "Fact"]
+
+__all__ = ["Fact", "facts"]
+
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_DATE = rf"(?:\d{{1,2}} (?:{_MONTHS}),? \d{{4}}|(?:{_MONTHS}) \d{{1,2}}, \d{{4}})"
+_NAME = (
+    r"(?:(?:the )?[A-ZÀ-ÖØ-ÞŁŻŠČ][\w'’.-]*(?:(?: (?:of|de|da|di|la|le|del|von|van|der|the|upon|and the)){0,2} "
+    r"[A-ZÀ-ÖØ-ÞŁŻŠČ][\w'’.-]*)*)"
+)
+_ON_DATE = re.compile(rf"^(?P<before>.+?) on (?P<answer>{_DATE})(?P<after>.*)$")
+_IN_YEAR = re.compile(r"^(?P<before>.+?) in (?P<answer>[12]\d{3})(?!\d|–|-|s\b)(?P<after>.*)$")
+_BORN_IN = re.compile(rf"^(?P<aux>was|were) (?P<verb>born|baptised|buried) (?:in|at) (?P<answer>{_NAME}(?:, {_NAME})*)")
+_DIED_IN = re.compile(rf"^died (?:in|at) (?P<answer>{_NAME}(?:, {_NAME})*)")
+_SITS = re.compile(
+    rf"^(?P<verb>(?:is|was|are|were) (?:located|situated|based|headquartered|kept|buried)|lies|stands|takes place|hangs|flows|"
+    rf"empties|rises|begins) (?P<where>in|at|on|into|near) (?P<answer>{_NAME}(?:, {_NAME})*)(?P<after>.*)$"
+)
+_BY = re.compile(
+    rf"^(?P<aux>is|was|are|were) (?:(?P<both>\w+ed|written) and )?(?P<part>\w+)(?P<middle>(?: [^,]*?)?) by (?P<answer>{_NAME})(?P<after>.*)$"
+)
+_CAPITAL_IS = re.compile(rf"\bwhose capital is (?P<answer>{_NAME})$")
+_CAPITAL_OF = re.compile(rf"^is the capital of (?:the )?(?P<answer>{_NAME})(?: |$)")
+_NAMED_AFTER = re.compile(rf"^(?:is|was) named (?:after|for) (?P<answer>{_NAME})")
+_MEASURE = re.compile(
+    r"\b(?:a|an|with a|with the|the|its) (?P<what>length|diameter|population|span|height|area|atomic number|depth|capacity|"
+    r"elevation|enrollment) of (?:about |approximately |some |over |nearly )?(?P<answer>\d[\d,.]*\d|\d+)(?P<unit> \w+)?"
+)
+_ATOMIC = re.compile(r"\bwith the atomic number (?P<answer>\d+)\b")
+_POPULATION = re.compile(r"\bpopulation (?:was|is|of) (?:about |approximately )?(?P<answer>\d[\d,.]*\d)\b")
+_COUNT = re.compile(
+    r"^(?P<verb>has|had|have|won|released|wrote|published|scored|consists of|contains|spent|played|directed|recorded|includes|"
+    r"operates|comprises) (?:about |over |more than |nearly |approximately |a total of )?(?P<answer>\d[\d,]*|two|three|four|five|"
+    r"six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty) "
+    r"(?P<what>[a-z][\w-]+(?: [a-z][\w-]+)?)(?P<after>.*)$"
+)
+_OBJECT = re.compile(
+    rf"^(?P<verb>wrote|composed|painted|directed|founded|discovered|invented|designed|created|built|developed|patented|"
+    rf"established|launched|visited) (?:the )?(?P<answer>{_NAME})(?P<after>.*)$"
+)
+_BORN = re.compile(rf"\((?:[^()]*?[;,] )?(?:born|b\.) (?P<answer>{_DATE})")
+_LIVED = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{_DATE}) ?[–-] ?(?P<end>{_DATE})")
+_AFTER_STOP = re.compile(r",| and | but | which | who | where | while | with | as | after | when |; ")
+
+
+@frozen(kw_only=True)
+class Fact:
+    """A question with ``{}`` for the subject, its answer, and the sentence that states it; a lower rank reads better."""
+
+    question: str
+    answer: str
+    answer_type: str
+    sentence: str
+    statement: str  #: with ``{}`` for the subject
+    rank: int
+
+
+def facts(profile: Profile) -> list[Fact]:
+    """What can be asked of the document's subject, best first."""
+    found: list[Fact] = []
+    person = profile.kind is not None and profile.kind.is_person
+    for clause in profile.clauses:
+        found += _of_clause(clause, person=person)
+    found += _of_life(profile, person=person)
+    unique: dict[tuple[str, str], Fact] = {}
+    for fact in found:
+        if fact.answer and fact.answer not in fact.question:
+            unique.setdefault((fact.question, fact.answer), fact)
+    return sorted(unique.values(), key=lambda fact: fact.rank)
+
+
+def _of_life(profile: Profile, *, person: bool) -> Iterator[Fact]:
+    first = next(iter(sentences(profile.text)), "")
+    head = first[:240]
+    if not person:
+        return
+    if born := _BORN.search(head) or _LIVED.search(head):
+        yield Fact(
+            question="On what date was {} born?",
+            answer=born["answer"],
+            answer_type="date",
+            sentence=first,
+            statement=f"{{}} was born on {born['answer']}",
+            rank=1,
+        )
+    if lived := _LIVED.search(head):
+        yield Fact(
+            question="On what date did {} die?",
+            answer=lived["end"],
+            answer_type="date",
+            sentence=first,
+            statement=f"{{}} died on {lived['end']}",
+            rank=2,
+        )
+
+
+def _of_clause(clause: Clause, *, person: bool) -> Iterator[Fact]:
+    phrase = clause.phrase
+
+    def fact(question: str, answer: str, kind: str, rank: int) -> Fact:
+        return Fact(
+            question=" ".join(question.split()),
+            answer=answer.strip(" ,."),
+            answer_type=kind,
+            sentence=clause.sentence,
+            statement=f"{{}} {phrase}",
+            rank=rank,
+        )
+
+    if found := _BORN_IN.match(phrase):
+        yield fact(f"Where was {{}} {found['verb']}?", found["answer"], "place", 0)
+    if found := _DIED_IN.match(phrase):
+        yield fact("Where did {} die?", found["answer"], "place", 0)
+    if found := _CAPITAL_IS.search(phrase):
+        yield fact("What is the capital of {}?", found["answer"], "place", 0)
+    if found := _CAPITAL_OF.match(phrase):
+        yield fact("Of which country is {} the capital?", found["answer"], "place", 2)
+    if found := _NAMED_AFTER.match(phrase):
+        yield fact("After whom or what is {} named?", found["answer"], "entity", 0)
+    elif found := _BY.match(phrase):
+        past = past_form(found["part"])
+        if past is not None and not person:
+            tail = _after(found["after"])
+            yield fact(f"Who {past} {{}}{found['middle']}{tail}?", found["answer"], "entity", 0)
+    if (found := _SITS.match(phrase)) and found["where"] != "near":
+        yield from _where(found, fact)
+    if found := _ATOMIC.search(phrase):
+        yield fact("What is the atomic number of {}?", found["answer"], "number", 0)
+    elif found := _MEASURE.search(phrase):
+        unit = (found["unit"] or "").strip()
+        measured = unit in ("metres", "kilometres", "meters", "miles", "feet", "hectares", "acres", "km", "m", "ft")
+        of = f", in {unit}" if measured else ""
+        yield fact(f"What is the {found['what']} of {{}}{of}?", found["answer"], "number", 0)
+    elif found := _POPULATION.search(phrase):
+        yield fact("What is the population of {}?", found["answer"], "number", 0)
+    if found := _COUNT.match(phrase):
+        yield from _how_many(found, fact)
+    if found := _OBJECT.match(phrase):
+        base = base_form(found["verb"])
+        if base and not _AFTER_STOP.match(found["after"]):
+            yield fact(f"What did {{}} {base}{_after(found['after'])}?", found["answer"], "entity", 2)
+    if found := _ON_DATE.match(phrase):
+        yield from _when(found, "On what date", "date", fact, 0)
+    if found := _IN_YEAR.match(phrase):
+        yield from _when(found, "In what year", "date", fact, 1)
+
+
+def _after(text: str) -> str:
+    """What follows the answer, up to the next clause."""
+    stop = _AFTER_STOP.search(text)
+    rest = (text if stop is None else text[: stop.start()]).rstrip(" ,;")
+    return rest if len(rest.split()) <= 10 else ""
+
+
+def _when(found: re.Match[str], asks: str, kind: str, fact: _Make, rank: int) -> Iterator[Fact]:
+    before, after = found["before"], _after(found["after"])
+    words = before.split()
+    if len(words) > 16 or _AFTER_STOP.search(before.replace(" as ", " ").replace(" with ", " ")):
+        return
+    verb, rest = words[0], " ".join(words[1:])
+    if verb in AUXILIARIES and rest:
+        defines = rest.split()[0] in ("a", "an", "the", "one")
+        if not defines:
+            yield fact(f"{asks} {verb} {{}} {rest}{after}?", found["answer"], kind, rank)
+    elif (base := base_form(verb)) is not None:
+        yield fact(f"{asks} did {{}} {base} {rest}{after}?", found["answer"], kind, rank)
+
+
+def _where(found: re.Match[str], fact: _Make) -> Iterator[Fact]:
+    verb, where = found["verb"], found["where"]
+    after = _after(found["after"])
+    first, _, rest = verb.partition(" ")
+    if first in AUXILIARIES:
+        yield fact(f"Where {first} {{}} {rest}{after}?", found["answer"], "place", 1)
+    elif verb == "flows" or verb == "empties":
+        if where == "into":
+            yield fact(f"Into which body of water does {{}} {'flow' if verb == 'flows' else 'empty'}{after}?", found["answer"], "place", 0)
+    elif verb == "lies" and where == "on":
+        yield fact(f"On which river or coast does {{}} lie{after}?", found["answer"], "place", 1)
+    elif verb in ("takes place", "rises", "begins", "hangs", "stands", "lies"):
+        base = {"takes place": "take place", "lies": "lie"}.get(verb, verb.removesuffix("s"))
+        yield fact(f"Where does {{}} {base}{after}?", found["answer"], "place", 1)
+
+
+def _how_many(found: re.Match[str], fact: _Make) -> Iterator[Fact]:
+    verb, what, after = found["verb"], found["what"], _after(found["after"])
+    first, _, rest = verb.partition(" ")
+    if what.split()[0] in ("of", "and", "or", "to", "in"):
+        return
+    base = {"has": "have", "had": "have", "consists": "consist", "contains": "contain", "includes": "include"}.get(
+        first, base_form(first) or first.removesuffix("s")
+    )
+    does = "did" if base_form(first) or first == "had" else "does"
+    yield fact(f"How many {what} {does} {{}} {base} {rest}{after}?", found["answer"], "number", 1)
