@@ -1,11 +1,33 @@
-"""What every test of the workspace shares."""
+"""What every test of the workspace shares: the event loop, and data that stands beside the repository."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import NoReturn
+
 import pytest
+
+ROOT = Path(__file__).parent
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """The event loop that async tests run on."""
     return "asyncio"
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test, naming what it lacks; with ``AGENTFLOW_REQUIRE=all`` that is a failure."""
+    if os.environ.get("AGENTFLOW_REQUIRE") == "all":
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def hotpotqa() -> Path:
+    """The folder with the HotpotQA sample."""
+    folder = Path(os.environ.get("AGENTFLOW_DATA") or ROOT.parent / "shared" / "data")
+    if not (folder / "hotpotqa-corpus.jsonl").is_file():
+        missing(f"no hotpotqa-corpus.jsonl in {folder}: set AGENTFLOW_DATA (see examples/hotpotqa/README.md)")
+    return folder

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import openai
@@ -25,6 +25,9 @@ from agentflow_core.models.openai_wire import encode_body
 from agentflow_core.plugins import PluginHost
 from agentflow_core.records import ModelRequest, Sampling, ToolCall, ToolDefinition, assistant, system, user
 from agentflow_core.records.messages import Message, TextPart
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 TOOLS = tuple(
     ToolDefinition(

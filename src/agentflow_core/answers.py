@@ -59,18 +59,18 @@ class StoredAnswer:
 
 @define
 class _Batch:
-    """Puts that are committed together; ``done`` is set once they are, ``error`` is why they are not."""
+    """Puts that are committed together; at ``done``, ``error`` is why they are not stored, None if they are."""
 
     rows: list[tuple[str, bytes | None, bytes]] = field(factory=list)
     done: anyio.Event = field(factory=anyio.Event)
-    error: Exception | None = None
+    error: Exception | None = field(factory=lambda: StorageError("the answer was not stored: its commit broke off"))
 
 
 class AnswerStore:
     """Answers by key, in the SQLite file at ``path``. The first answer that is put under a key stays.
 
-    The file is opened, and made if need be, at first use. Use it on one event loop; any number of processes may
-    open the same file. Every method raises `StorageError` when the disk refuses (it is full, read-only, gone) and
+    The file is opened, and made if need be, at first use. Use it on one event loop. Any number of processes may open
+    the same file; what another one adds is seen by those who open it after that. Every method raises `StorageError` when the disk refuses (it is full, read-only, gone) and
     `RunCorruptError` when the file is not a store or is damaged.
     """
 
@@ -135,6 +135,7 @@ class AnswerStore:
             try:
                 await self._in_thread(lambda: self._insert(batch.rows))
                 self._known.update(hash(key) for key, _, _ in batch.rows)
+                batch.error = None
             except (StorageError, RunCorruptError) as error:
                 batch.error = error
             finally:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import zstandard
 
@@ -34,7 +35,7 @@ class BlobStore:
         path = self._path(sha256)
         if path.exists():
             return sha256
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")  # of this call alone: threads write too
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:

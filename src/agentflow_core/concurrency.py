@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+from anyio.from_thread import start_blocking_portal
 
 from agentflow_core.errors import AgentFlowError
 
@@ -32,12 +32,15 @@ async def run_all(calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
     async def run(index: int) -> None:
         results[index] = await pending[index]()
 
+    failure: BaseException | None = None
     try:
         async with anyio.create_task_group() as group:
             for index in range(len(pending)):
                 group.start_soon(run, index)
     except BaseExceptionGroup as errors:
-        raise first_error(errors) from errors
+        failure = first_error(errors)
+    if failure is not None:
+        raise failure  # outside of the handler, so that it keeps its own cause
     return [results[index] for index in range(len(pending))]
 
 
@@ -64,5 +67,5 @@ def run_blocking(function: Callable[..., Awaitable[T]], *args: object) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return anyio.run(function, *args)
-    with ThreadPoolExecutor(1, thread_name_prefix="agentflow") as thread:
-        return thread.submit(anyio.run, function, *args).result()
+    with start_blocking_portal() as portal:  # an interrupt here cancels the function there
+        return portal.call(function, *args)

@@ -128,6 +128,7 @@ def test_defaults_have_typed_settings_too(load, plugins):
         ("scorers: {depth: {cap: 0}}", "1:24  scorers.depth.cap  expected at least 1, got 0"),
         ("scorers: {depth: {wight: 1}}", "1:19  scorers.depth.wight  unknown key"),
         ("scorers: {depth: {weight: a}}", "1:27  scorers.depth.weight  expected a number, got text 'a'"),
+        ("scorers: {depth: {weight: ${GONE}, cap: 0}}", "1:27  scorers.depth.weight  the variable GONE is not set|1:41  scorers.depth.cap  expected at least 1, got 0"),
         ("scorers: {depth: a}", "1:18  scorers.depth  expected a weight or a mapping of settings, got text 'a'"),
         ("scorers: {depth: true}", "1:18  scorers.depth  expected a weight or a mapping of settings, got the boolean true"),
         ("scorers: {chain: {cap: 1}}", "1:19  scorers.chain.cap  unknown key, scorer 'chain' has no settings"),
@@ -140,7 +141,7 @@ def test_defaults_have_typed_settings_too(load, plugins):
     ],
 )  # fmt: skip
 def test_a_wrong_choice_is_named_with_its_place(problems, plugins, text, problem):
-    assert problems(Run, text, registry=plugins) == [f"run.yaml:{problem}"]
+    assert problems(Run, text, registry=plugins) == [f"run.yaml:{one}" for one in problem.split("|")]
 
 
 def test_an_unknown_name_that_came_from_a_variable_is_not_repeated(problems, plugins):

@@ -214,7 +214,19 @@ def test_a_bomb_of_aliases_is_refused(problems):
     lines = ["x:", "  - &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     lines += [f"  - &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     (bomb,) = problems(Anything, "\n".join(lines))
-    assert "more than 50000 values, counting each use of an alias" in bomb
+    assert "more than 50000 values or too much text, counting each use of an alias" in bomb
+
+
+def test_a_bomb_of_text_and_one_of_variables_are_refused(problems):
+    (bomb,) = problems(Anything, f"x: &a {'a' * 100_000}\nmore: {{y: [{', '.join(['*a'] * 100)}]}}\n")
+    assert "too much text" in bomb
+    (bomb,) = problems(Anything, f"x: {'${A}' * 1000}", environ={"A": "a" * 10_000})
+    assert "expands to more than 1048576 characters" in bomb
+
+
+def test_a_problem_of_a_value_with_aliases_is_told_once(problems):
+    found = problems(Anything, "x: &a ['${GONE}']\nmore: {y: *a}\n")
+    assert found == ["run.yaml:1:8  x.0  the variable GONE is not set"]
 
 
 def test_a_chain_of_aliases_cannot_exceed_the_depth_either(problems):

@@ -18,6 +18,18 @@ class Paths:
     text: str = option("", help="no path")
 
 
+@frozen(kw_only=True)
+class Cache:
+    folder: Path = option(Path("cache"), help="a folder", path=True)
+
+
+@frozen(kw_only=True)
+class DefaultPaths:
+    out: Path = option(Path("out"), help="a folder", path=True)
+    several: tuple[Path, ...] = option((Path("a"), Path("-")), help="files", path=True)
+    cache: Cache = option(Cache(), help="a section")
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory that is not the file's folder."""
@@ -56,8 +68,16 @@ def test_paths_from_variables_and_overrides_start_at_the_working_directory(load,
 
 def test_paths_of_a_mapping_start_at_the_working_directory(here):
     assert load_config(Paths, {"data": "a", "several": [Path("b")]}).config == Paths(
-        data=here / "a", several=(here / "b",)
+        data=here / "a", pattern=str(here / "*"), several=(here / "b",)
     )
+
+
+def test_relative_defaults_start_at_the_working_directory(load, here):
+    loaded = load(DefaultPaths, "")
+    assert loaded.config == DefaultPaths(
+        out=here / "out", several=(here / "a", Path("-")), cache=Cache(folder=here / "cache")
+    )
+    assert load_config(DefaultPaths, loaded.resolved).config == loaded.config
 
 
 def test_home_is_expanded_and_standard_input_and_urls_stay(load, monkeypatch):

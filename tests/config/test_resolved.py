@@ -228,6 +228,21 @@ def test_without_a_class_nothing_that_came_from_a_variable_is_written(load):
     assert "hush" not in shown
 
 
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("openai/${SECRET}", "${SECRET}"),
+        ("openai/a-${SECRET}", "a-${SECRET}"),
+        ("${SECRET:-openai/x}", "x"),
+        ("${BOTH}", "both"),
+    ],
+)
+def test_a_models_name_that_came_from_a_variable_is_written_as_it_was(load, model, name):
+    environ = {"BOTH": "openai/both"} | ({"SECRET": "hush"} if ":-" not in model else {})
+    loaded = load(WithSecrets, f"model: {model}", environ=environ)
+    assert loaded.resolved["model"] == {"provider": "openai", "name": name}
+
+
 def test_what_was_masked_loads_again_where_the_variables_are_set(load, registry):
     plugins = registry({"model": {"openai": Provider}})
     lines = [line for line in SECRET_TEXT.splitlines() if "written" not in line and "token" not in line]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 import anyio
 import pytest
-
-from agentflow_core.plugins import PluginHost
 
 
 class FakeClock:
@@ -29,9 +25,3 @@ class FakeClock:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
-
-
-@pytest.fixture(scope="session")
-def core_host() -> PluginHost:
-    """The plugins of the core alone."""
-    return PluginHost.load(environ={**os.environ, "AGENTFLOW_PLUGINS": "core"})

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
 from agentflow_core.answers import AnswerStore
 from agentflow_core.errors import RunCorruptError, StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WRITER = textwrap.dedent(
     """

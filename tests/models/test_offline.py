@@ -56,13 +56,6 @@ class Policy:
         return self.move
 
 
-class Named(Policy):
-    """What a spec names by its path."""
-
-    def __init__(self):
-        super().__init__(move=Move(answer="from the plugin", confidence=0.5))
-
-
 def search(query, tool="rag:search"):
     return Action(tool=tool, params={"query": query}, intent=f"find {query}")
 
@@ -198,24 +191,25 @@ async def test_a_policy_of_a_tool_goes_before_that_of_its_group():
     assert "tool" in (await solve(tools=(tool("rag:search"),), **policies)).text
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        BackendSpec("rag", target="json:loads", offline=f"{__name__}:Named", summary="x"),
-        ToolSpec("rag:search", target="json:loads", offline=f"{__name__}:Named", summary="x"),
-    ],
-    ids=["backend", "tool"],
-)
-async def test_plugins_name_the_policies_in_their_specs(spec, host_of, monkeypatch):
-    import sys
+POLICY = """
+from agentflow_core.interfaces import Move
 
-    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this_module())
+class Policy:
+    def solve(self, inputs):
+        return Move(answer="from the plugin", confidence=0.5)
+"""
+
+
+@pytest.mark.parametrize("kind", ["backend", "tool"])
+async def test_plugins_name_the_policies_in_their_specs(kind, fake_dist, plugin_host):
+    fake_dist("agentflow-toy", modules={"policy.py": POLICY})
+    at = {"target": "agentflow_toy.backend:Backend", "offline": "agentflow_toy.policy:Policy", "summary": "x"}
+    spec = BackendSpec("toy", **at) if kind == "backend" else ToolSpec("toy:play", **at)
     model = OfflineModel()
-    model.bind(host_of(spec))
-    request = ModelRequest(
-        messages=(user("x"),), inputs=SolveInputs(question="q", steps=(), tools=RAG, turn=0, max_turns=2)
-    )
-    assert (await model.complete(request)).text == "<answer>from the plugin</answer>"
+    model.bind(plugin_host(spec))
+    inputs = SolveInputs(question="q", steps=(), tools=(tool("toy:play"),), turn=0, max_turns=2)
+    completion = await model.complete(ModelRequest(messages=(user("x"),), inputs=inputs))
+    assert completion.text == "<answer>from the plugin</answer>"
 
 
 async def test_a_policy_that_cannot_be_imported_is_an_error_that_names_it():

@@ -74,7 +74,10 @@ async def test_a_question_is_answered_with_text_usage_and_the_models_name(serve)
 
 async def test_every_tool_call_is_kept_with_its_arguments_as_sent(serve):
     odd = '{"query" : "Fähre",  "n":1e0}'
-    calls = [{"name": "rag_search", "arguments": odd, "id": "a"}, {"name": "rag_get", "arguments": "{broken", "id": "b"}]
+    calls = [
+        {"name": "rag_search", "arguments": odd, "id": "a"},
+        {"name": "rag_get", "arguments": "{broken", "id": "b"},
+    ]
     _, model = serve(script=[{"tool_calls": calls, "content": "I look it up."}])
     async with model:
         completion = await model.complete(ask_for(tools=(SEARCH,)))
@@ -282,7 +285,11 @@ async def test_a_url_without_chat_completions_is_hinted_at(serve):
 
 async def test_a_rate_limit_says_how_long_to_wait(serve):
     reset = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m2.5s"}
-    script = [Fault(kind="rate_limit", retry_after_s=7), Fault(kind="rate_limit", headers=reset), Fault(kind="rate_limit")]
+    script = [
+        Fault(kind="rate_limit", retry_after_s=7),
+        Fault(kind="rate_limit", headers=reset),
+        Fault(kind="rate_limit"),
+    ]
     _, model = serve(script=script)
     waits = []
     async with model:
@@ -315,9 +322,34 @@ async def test_a_server_that_is_not_there_is_named():
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     async with OpenAIModel(OpenAIConfig(name="m", base_url=url)) as model:
-        with pytest.raises(TransientError, match="127.0.0.1") as caught:
+        with pytest.raises(TransientError, match=r"127\.0\.0\.1") as caught:
             await model.complete(ask_for())
     assert "is the server running" in caught.value.hint
+
+
+async def test_a_server_that_speaks_no_http_is_transient():
+    async def babble(stream):
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/9.9 banana\r\n\r\n")
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    url = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}/v1"
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, babble)
+        async with OpenAIModel(OpenAIConfig(name="m", base_url=url)) as model:
+            with pytest.raises(TransientError, match=url):
+                await model.complete(ask_for())
+        group.cancel_scope.cancel()
+
+
+async def test_a_model_without_tools_does_not_change_how_json_is_asked_for(serve):
+    server, model = serve(without_tools=["m-1"])
+    async with model:
+        with pytest.raises(ModelRequestError):
+            await model.complete(ask_for("x", response_schema=SCHEMA, tools=(SEARCH,)))
+        await model.complete(ask_for("x", response_schema=SCHEMA))
+    assert [_way(body) for body in server.requests] == ["json_schema", "json_schema"]
 
 
 async def test_a_conversation_that_is_too_long_is_a_context_overflow(serve):

@@ -16,8 +16,16 @@ from agentflow_core.records.codec import load
 from agentflow_core.testing.models import ScriptedModel, says
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | text
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4), max_leaves=12)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4), max_leaves=12
+)
 objects = st.dictionaries(text, values, min_size=1, max_size=4)
 prose = st.text(st.characters(exclude_characters="{}[]`\"'<>", exclude_categories=["Cs"]), max_size=60)
 
@@ -57,7 +65,9 @@ def test_whatever_a_model_says_is_a_value_or_a_bad_output(hostile):
     json.dumps(value).encode()
 
 
-@pytest.mark.parametrize("hostile", ["[" * 100_000, '{"a":' * 50_000, "{" * 3000 + "}" * 3000, "```" * 20_000, "\ud800"])
+@pytest.mark.parametrize(
+    "hostile", ["[" * 100_000, '{"a":' * 50_000, "{" * 3000 + "}" * 3000, "```" * 20_000, "\ud800"]
+)
 def test_deep_and_long_garbage_neither_crashes_nor_hangs(hostile):
     try:
         parse_json(hostile)

@@ -322,3 +322,10 @@ def test_blobs_of_a_run_are_where_others_look_for_them(open_run):
     with open_run() as run:
         sha256 = run.blobs.put(b"x")
     assert BlobStore(run.dir / "blobs").get(sha256) == b"x"
+
+
+def test_a_place_that_may_not_be_written_is_said_so(open_run):
+    with pytest.raises(RunError, match="is a file"):
+        open_run("../../../../../../../../dev/null")
+    with pytest.raises(StorageError, match="cannot write"):
+        open_run("../../../../../../../../proc/nowhere")

@@ -16,6 +16,7 @@ from agentflow_core.records import QA, Node, Observation, Score, TaskResult, Tra
 from agentflow_core.records.codec import dump, dumps
 from agentflow_core.runs.files import loaded_text, stored_text
 from agentflow_core.runs.index import default_run_dir, list_runs
+from agentflow_core.runs.journal import Batch
 from agentflow_core.runs.reader import RunReader
 
 if TYPE_CHECKING:
@@ -196,6 +197,16 @@ def test_runs_list_of_an_empty_directory_says_how_to_make_one(tmp_path):
     assert "agentflow demo" in CliRunner().invoke(command, ["list", str(tmp_path)]).output
 
 
+def test_runs_list_without_a_directory_looks_into_runs(tmp_path, monkeypatch, open_run):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(command, ["list"])
+    assert (result.exit_code, result.output) == (0, "no runs in runs; one is made by: agentflow demo\n")
+    with open_run("runs/a"):
+        pass
+    assert "a " in CliRunner().invoke(command, ["list"]).output
+    assert isinstance(CliRunner().invoke(command, ["list", "nowhere"]).exception, RunError)
+
+
 def test_runs_show_prints_the_card_and_the_versions(open_run):
     with open_run(versions={"agentflow-core": "0.1.0"}) as run:
         run.finish("complete", SUMMARY)
@@ -205,6 +216,14 @@ def test_runs_show_prints_the_card_and_the_versions(open_run):
     whole = json.loads(CliRunner().invoke(command, ["show", str(run.dir), "--json"]).output)
     assert whole["summary"] == SUMMARY
     assert whole["run"]["schema"] == 1
+
+
+def test_runs_show_says_how_units_ended(open_run):
+    with open_run() as run:
+        run.journal.append([Batch(key="a", id="a", stage="sample", outcome="ok")])
+        run.journal.append([Batch(key="b", id="b", stage="sample", outcome="error:transient")])
+    output = CliRunner().invoke(command, ["show", str(run.dir)]).output
+    assert "units  1 error:transient, 1 ok" in output
 
 
 def test_runs_show_of_a_broken_run_is_an_error_with_its_reason(runs):

@@ -20,7 +20,7 @@ class AgentConfig:
     system_prompt_file: Path | None = option(None, help="a file that holds the system prompt", path=True)
     tools: tuple[str, ...] = option(("*",), help="the tools that the agent is offered, such as 'rag:*'")
     max_turns: int = option(20, help="model calls a task at most", at_least=1)
-    max_tool_calls: int | None = option(None, help="tool calls a task at most", at_least=0)
+    max_tool_calls: int | None = option(None, help="tool calls a task at most; those beyond are refused", at_least=0)
     max_tokens: int | None = option(None, help="tokens a task at most, input and output together", at_least=1)
     max_usd: float | None = option(None, help="US dollars a task at most", at_least=0)
     timeout_s: float = option(1800.0, help="wall time of a task in seconds", at_least=0.001)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,14 +20,17 @@ from agentflow_core.errors import (
     DataError,
     ModelError,
     ReplayMissError,
+    SandboxError,
 )
 from agentflow_core.names import did_you_mean
 from agentflow_core.prompts import load_prompt
 from agentflow_core.records import (
+    ImageContent,
     ImagePart,
     Message,
     ModelRequest,
     Observation,
+    Part,
     SolveInputs,
     SolveStep,
     StepRecord,
@@ -97,8 +102,8 @@ class Agent:
     async def solve(self, task: Task, sample: int = 0) -> Solved:
         """Work on the task in sessions of its own, which are closed whatever happens.
 
-        A limit ends the task with outcome ``limit:<kind>``, a model call that fails for good with ``error:<kind>``;
-        what was done until then is in the trajectory.
+        A limit ends the task with outcome ``limit:<kind>``, a model call that fails for good with ``error:<kind>``, a
+        sandbox that fails with ``error:<code>``; what was done until then is in the trajectory.
 
         Raises:
             AuthenticationError, ReplayMissError: no other task could do better.
@@ -116,6 +121,9 @@ class Agent:
         except ModelError as error:
             episode.outcome = f"error:{error.kind}"
             episode.error = str(error)
+        except SandboxError as error:
+            episode.outcome = f"error:{error.code}"
+            episode.error = str(error)
         finally:
             with anyio.CancelScope(shield=True):
                 await worker.aclose()
@@ -132,6 +140,7 @@ class _Episode:
         self.messages: list[Message] = [system(agent.prompt), user(task.question)]
         self.history: list[SolveStep] = []
         self.steps: list[StepRecord] = []
+        self.left_out: frozenset[int] = frozenset()  #: the messages whose tool results the model is not shown any more
         self.usage = Usage()
         self.outcome = "answered"
         self.error = ""
@@ -168,10 +177,9 @@ class _Episode:
     async def _ask(self, turn: int) -> Message | None:
         """The model's next message, or None when the conversation does not fit any more."""
         agent = self.agent
-        shown = tuple(self.messages)
         while True:
             request = ModelRequest(
-                messages=shown,
+                messages=self._shown(),
                 tools=agent.tools,
                 sample=self.sample,
                 purpose="solve",
@@ -188,36 +196,69 @@ class _Episode:
             try:
                 completion = await agent.model.complete(request)
             except ContextOverflowError:
-                shorter = _compacted(shown) if agent.config.on_context_overflow == "compact" else None
-                if shorter is None:
-                    self.outcome = "limit:context"
-                    return None
-                shown = shorter
-                continue
+                if agent.config.on_context_overflow == "compact" and self._leave_out():
+                    continue
+                self.outcome = "limit:context"
+                return None
             self.usage += completion.usage
             self.messages.append(completion.message)
             self.steps.append(StepRecord(usage=completion.usage))
             return completion.message
 
-    async def _act(self, calls: Sequence[ToolCall], worker: SandboxWorker) -> None:
-        """Run every call of one message and answer each, in order."""
-        parsed = [self._parse(call) for call in calls]
-        if all(isinstance(item, ToolResult) or item.name in self.agent.read_only for item in parsed):
-            results = await run_all(partial(self._run, item, worker) for item in parsed)
-        else:
-            results = [await self._run(item, worker) for item in parsed]
+    def _shown(self) -> tuple[Message, ...]:
+        """The conversation as the model is shown it."""
+        return tuple(
+            evolve(message, content=(TextPart(_LEFT_OUT),)) if index in self.left_out else message
+            for index, message in enumerate(self.messages)
+        )
 
+    def _leave_out(self) -> bool:
+        """Leave the older half of the tool results out from now on; False when none is left to leave out."""
+        whole = [
+            index
+            for index, message in enumerate(self.messages)
+            if message.role == "tool" and index not in self.left_out
+        ]
+        self.left_out |= frozenset(whole[: (len(whole) + 1) // 2])
+        return bool(whole)
+
+    async def _act(self, calls: Sequence[ToolCall], worker: SandboxWorker) -> None:
+        """Run every call of one message and answer each, in order; those that were cut short are answered too."""
+        allowed = self._calls_left()
+        parsed = [self._parse(call, is_allowed=index < allowed) for index, call in enumerate(calls)]
+        results = [ToolResult.failure("cancelled", "the task ended before this call did")] * len(calls)
+
+        async def run(index: int) -> None:
+            results[index] = await self._run(parsed[index], worker)
+
+        try:
+            if all(isinstance(item, ToolResult) or item.name in self.agent.read_only for item in parsed):
+                await run_all(partial(run, index) for index in range(len(calls)))
+            else:
+                for index in range(len(calls)):
+                    await run(index)
+        finally:
+            self._answer(calls, parsed, results)
+
+    def _answer(
+        self, calls: Sequence[ToolCall], parsed: Sequence[_Call | ToolResult], results: Sequence[ToolResult]
+    ) -> None:
         notes = []
         for call, item, result in zip(calls, parsed, results, strict=True):
             seen = observation_of(result, self.agent.blobs)
-            self.messages.append(_tool_message(call, result, seen))
+            content: list[Part] = [TextPart(seen.text if seen.shown is None else seen.shown), *_images(result, seen)]
+            self.messages.append(Message(role="tool", tool_call_id=call.id, content=tuple(content)))
             name = call.name if isinstance(item, ToolResult) else item.name
             params = {} if isinstance(item, ToolResult) else item.params
             self.history.append(SolveStep(tool=name, params=params, result=seen))
             notes.append({"call_id": call.id, "tool": name, "code": result.code, "blobs": list(seen.blobs)})
         self.steps[-1] = evolve(self.steps[-1], tools=tuple(notes))
 
-    def _parse(self, call: ToolCall) -> _Call | ToolResult:
+    def _calls_left(self) -> float:
+        limit = self.agent.config.max_tool_calls
+        return math.inf if limit is None else limit - len(self.history)
+
+    def _parse(self, call: ToolCall, *, is_allowed: bool) -> _Call | ToolResult:
         """The call by its native name with its parameters, or the failure that tells the model what is wrong."""
         name = self.agent.by_wire_name.get(call.name)
         if name is None:
@@ -227,9 +268,13 @@ class _Episode:
                 f"there is no tool {call.name!r}{did_you_mean(call.name, known)}",
                 hint=f"the tools are: {', '.join(sorted(known))}",
             )
+        if not is_allowed and name != SUBMIT.name:
+            return ToolResult.failure(
+                "quota_exceeded", f"the {self.agent.config.max_tool_calls} tool calls are used up"
+            )
         try:
             params = json.loads(call.arguments or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return ToolResult.failure("invalid_argument", f"the arguments are not JSON: {error}")
         if not isinstance(params, dict):
             return ToolResult.failure("invalid_argument", "the arguments are not a JSON object")
@@ -248,7 +293,7 @@ class _Episode:
 
     def _limit_reached(self) -> bool:
         config = self.agent.config
-        if config.max_tool_calls is not None and len(self.history) >= config.max_tool_calls:
+        if self._calls_left() < 0:
             self.outcome = "limit:tool_calls"
         elif config.max_tokens is not None and self.usage.total_tokens >= config.max_tokens:
             self.outcome = "limit:tokens"
@@ -265,22 +310,12 @@ class _Call:
     params: Mapping[str, Any]
 
 
-def _tool_message(call: ToolCall, result: ToolResult, seen: Observation) -> Message:
-    images = [ImagePart(blob) for blob in seen.blobs]
-    return Message(role="tool", tool_call_id=call.id, content=(TextPart(result.shown), *images))
-
-
-def _compacted(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
-    """The conversation without the older half of its tool results, or None when nothing is left to leave out."""
-    whole = [
-        index
-        for index, message in enumerate(messages)
-        if message.role == "tool" and message.text != _LEFT_OUT and message.content
-    ]
-    if not whole:
-        return None
-    dropped = set(whole[: (len(whole) + 1) // 2])
-    return tuple(
-        evolve(message, content=(TextPart(_LEFT_OUT),)) if index in dropped else message
-        for index, message in enumerate(messages)
-    )
+def _images(result: ToolResult, seen: Observation) -> list[ImagePart]:
+    """The images of a result that are stored; other artifacts are named in its text."""
+    images = []
+    for part in result.content:
+        if isinstance(part, ImageContent):
+            sha256 = part.sha256 if part.data is None else hashlib.sha256(part.data).hexdigest()
+            if sha256 in seen.blobs:
+                images.append(ImagePart(sha256, part.mime))
+    return images

@@ -64,7 +64,7 @@ def command(
 
 def _steps(trajectory: Mapping[str, Any]) -> list[str]:
     """A line a tool call: what was called, how it ended."""
-    calls = [call for message in trajectory["messages"] for call in message["tool_calls"]]
+    calls = [call["function"] for message in trajectory["messages"] for call in message.get("tool_calls", ())]
     tools = [tool for step in trajectory["steps"] for tool in step["tools"]]
     return [
         f"  {tool['tool']} {call['arguments']}" + ("" if tool["code"] == "ok" else f"  [{tool['code']}]")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from agentflow_core.cli.running import conduct_run
+from agentflow_core.cli.running import conduct_run, progress_mode
 from agentflow_core.config import load_config
 from agentflow_core.errors import RunError, UsageError
 from agentflow_core.evaluation import RolloutConfig, run_rollout
@@ -45,7 +45,7 @@ def command(directory: Path, backend: str | None, plain: bool, as_json: bool) ->
     Everything is done by the offline model: rules that the plugin brings, a baseline that a real model must beat.
     """
     host = PluginHost.load()
-    mode = "json" if as_json else "plain" if plain else "auto"
+    mode = progress_mode(as_json=as_json, plain=plain)
     synthesis = load_config(SynthesisConfig, _demo_of(host, backend), registry=host.registry)
     made = conduct_run(
         host,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentflow_core.plugins import PluginHost
     from agentflow_core.records.events import Event
 
-__all__ = ["RunArguments", "conduct_run", "leave", "run_options"]
+__all__ = ["RunArguments", "conduct_run", "leave", "progress_mode", "run_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,6 +53,11 @@ class RunArguments:
         )
 
 
+def progress_mode(*, as_json: bool, plain: bool) -> Mode:
+    """How progress is shown."""
+    return "json" if as_json else "plain" if plain else "auto"
+
+
 def run_options(function: F) -> F:
     """Add the options of `RunArguments` to a command, which takes them as one argument ``run``."""
     from functools import wraps
@@ -70,7 +75,7 @@ def run_options(function: F) -> F:
             budget=given.pop("budget"),
             load=given.pop("load"),
             retry_failed=given.pop("retry_failed"),
-            mode="json" if as_json else "plain" if plain else "auto",
+            mode=progress_mode(as_json=as_json, plain=plain),
         )
         return function(run=arguments, **given)
 
@@ -109,7 +114,7 @@ def conduct_run(
 ) -> Finished:
     """Run ``work(observe=…, stop=…)`` under a progress display and Ctrl-C, print the end card, raise what made it fail."""
 
-    async def run() -> Finished:
+    async def run() -> tuple[Finished, Sequence[ToolTiming]]:
         with open_progress(mode, sys.stdout) as progress:
 
             def observe(event: Event) -> None:
@@ -117,11 +122,12 @@ def conduct_run(
                 host.observe(event)
 
             async with StopSignal(observe) as stop:
-                return await work(observe=observe, stop=stop)
+                finished = await work(observe=observe, stop=stop)
+        return finished, progress.tally.slowest_tools()
 
-    finished = run_blocking(run)
+    finished, slowest = run_blocking(run)
     if mode != "json":
-        click.echo(end_card(finished.summary, finished.run_dir))
+        click.echo(end_card(finished.summary, finished.run_dir, slowest=slowest))
     if finished.error is not None:
         raise finished.error
     return finished

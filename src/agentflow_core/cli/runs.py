@@ -23,15 +23,16 @@ def command() -> None:
 
 
 @command.command("list")
-@click.argument("directory", metavar="[DIR]", default="runs", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-def list_(directory: Path, as_json: bool) -> None:
+def list_(directory: Path | None, as_json: bool) -> None:
     """List the runs in DIR (default: runs). One that cannot be read is listed with the reason."""
-    rows = list_runs(directory)
+    base = directory or Path("runs")
+    rows = list_runs(base) if directory or base.exists() else []
     if as_json:
         click.echo(json.dumps([row.to_json() for row in rows], indent=2))
     elif not rows:
-        click.echo(f"no runs in {printable(str(directory))}; one is made by: agentflow demo")
+        click.echo(f"no runs in {printable(str(base))}; one is made by: agentflow demo")
     else:
         click.echo(table(["run", "kind", "status", "units", "result", "cost", "made"], map(_cells, rows)))
 
@@ -51,7 +52,7 @@ def show(directory: Path, as_json: bool) -> None:
         return
     summary = {"kind": row.kind, **reader.summary(), "status": row.status}
     click.echo(end_card(summary, directory), nl=False)
-    facts = [["units", _units(row)], ["made", row.created], *_versions(reader.manifest)]
+    facts = [["units", _outcomes(row)], ["made", row.created], *_versions(reader.manifest)]
     click.echo("\nRun\n" + table([], facts, indent=2))
 
 
@@ -64,6 +65,10 @@ def _cells(row: RunRow) -> list[str]:
 
 def _units(row: RunRow) -> str:
     return f"{row.finished}" + (f" + {row.failed} failed" if row.failed else "")
+
+
+def _outcomes(row: RunRow) -> str:
+    return ", ".join(f"{number} {outcome}" for outcome, number in row.outcomes.items()) or "none finished"
 
 
 def _result(row: RunRow) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -10,7 +9,7 @@ from attrs import evolve
 
 from agentflow_core.config.failure import FAILED
 from agentflow_core.config.nodes import Node, Settings, describe, from_python
-from agentflow_core.config.options import Option, PluginChoice, option_of, violation
+from agentflow_core.config.options import Option, PluginChoice, violation
 from agentflow_core.errors import AgentFlowError, PluginError, UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +59,10 @@ class Builder(Protocol):
         """The value of a node as the type asks for it."""
         ...
 
+    def redact(self, message: str) -> str:
+        """The message of somebody else without what came from variables or is secret."""
+        ...
+
     def note(self, node: Node, path: Where) -> None:
         """Remember what came from variables."""
         ...
@@ -106,8 +109,9 @@ class Choices:
             provider, slash, model = node.value.partition("/")
             settings = Node(value=None, mark=node.mark)
             if slash:
-                written = node.written.partition("/")[2]
-                name = evolve(node, value=model, written=written, variables=node.variables if written else ())
+                before, _, written = node.written.partition("/")
+                whole = not written or "$" in before  # the slash may stand in a variable or its default
+                name = evolve(node, value=model, written=written, variables=() if whole else node.variables)
                 settings = Node(value={"name": name}, mark=node.mark, key_marks={"name": node.mark})
             return self._settle(provider, node.mark, settings, option, path, path)
         assert isinstance(node.value, dict)  # the structurer saw to it
@@ -126,13 +130,11 @@ class Choices:
 
     def _settle(self, name: str, mark: Mark, settings: Node, option: Option, at: Where, below: Where) -> Any:
         """The choice of ``name``; problems of the name are told at ``at``, those of settings ``below``."""
-        weight = 1.0
+        weight: Any = 1.0
         if option.weighted and not settings.broken:
             settings, weight = self._weigh(settings, below)
-            if weight is FAILED:
-                return FAILED
         built = self._settings(name, mark, settings, option, at, below)
-        return FAILED if built is FAILED else PluginChoice(name, built, weight)
+        return FAILED if built is FAILED or weight is FAILED else PluginChoice(name, built, weight)
 
     def _weigh(self, settings: Node, path: Where) -> tuple[Node, Any]:
         """The settings without the weight, and the weight."""
@@ -177,42 +179,20 @@ class Choices:
         except AgentFlowError:
             raise
         except Exception as error:  # plugin boundary: the class and its validators are the plugin's
+            said = self._builder.redact(str(error))
             raise PluginError(
-                f"{option.plugin} {name!r}: its config class {cls.__name__} fails: {type(error).__name__}",
+                f"{option.plugin} {name!r}: its config class {cls.__name__} fails: {type(error).__name__}: {said}",
                 hint="agentflow plugins check",
             ) from error
 
-    def complete(self, value: Any, option: Option, node: Node, path: Where, *, named: bool = False) -> Any:
-        """A default with the settings of its choices typed, as those of written ones are.
+    def complete(self, choice: PluginChoice, option: Option, node: Node, path: Where, *, named: bool) -> Any:
+        """A default choice with its settings typed. ``node`` is the section that leaves it out.
 
-        ``node`` is the section that leaves the default out. ``named``: the path ends with the choice's name.
+        ``named``: the path ends with the choice's name.
         """
-        if self._plugins is None:
-            return value
-        if isinstance(value, PluginChoice):
-            if value.settings is not None and attrs.has(type(value.settings)):
-                return value
-            below = path if named or option.plugin == "model" else (*path, value.name)
-            settings = evolve(from_python(value.settings, self._builder.problems), mark=node.mark)
-            built = self._settings(value.name, node.mark, settings, option, path, below)
-            return FAILED if built is FAILED else evolve(value, settings=built)
-        if option.plugin is not None and isinstance(value, (tuple, list)):
-            parts = [self.complete(part, option, node, (*path, str(index))) for index, part in enumerate(value)]
-            return FAILED if any(part is FAILED for part in parts) else type(value)(parts)
-        if option.plugin is not None and isinstance(value, Mapping):
-            made = {key: self.complete(part, option, node, (*path, key), named=True) for key, part in value.items()}
-            return FAILED if any(part is FAILED for part in made.values()) else made
-        if attrs.has(type(value)):
-            return self._complete_section(value, node, path)
-        return value
-
-    def _complete_section(self, config: Any, node: Node, path: Where) -> Any:
-        changed: dict[str, Any] = {}
-        for attribute in attrs.fields(type(config)):
-            old = getattr(config, attribute.name)
-            new = self.complete(old, option_of(attribute), node, (*path, attribute.alias)) if attribute.init else old
-            if new is FAILED:
-                return FAILED
-            if new is not old:
-                changed[attribute.alias] = new
-        return evolve(config, **changed) if changed else config
+        if self._plugins is None or (choice.settings is not None and attrs.has(type(choice.settings))):
+            return choice
+        below = path if named or option.plugin == "model" else (*path, choice.name)
+        settings = evolve(from_python(choice.settings, self._builder.problems), mark=node.mark)
+        built = self._settings(choice.name, node.mark, settings, option, path, below)
+        return FAILED if built is FAILED else evolve(choice, settings=built)

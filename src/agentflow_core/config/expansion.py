@@ -20,6 +20,7 @@ __all__ = ["escape", "expand"]
 _OPEN: Final = re.compile(r"\$(?:\$|\{)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_NESTING: Final = 16
+_MAX_LENGTH: Final = 1 << 20
 
 
 class _Unexpandable(Exception):
@@ -36,31 +37,41 @@ class _Expanded:
 
 def expand(node: Node, environ: Mapping[str, str], problems: Problems, path: tuple[str, ...] = ()) -> Node:
     """The node with every text below it expanded; what cannot be is a problem, and its node broken."""
-    if node.expanded:
-        return node
-    node = evolve(node, expanded=True)
-    value = node.value
-    if isinstance(value, dict):
-        return evolve(node, value={key: expand(part, environ, problems, (*path, key)) for key, part in value.items()})
-    if isinstance(value, tuple):
-        parts = tuple(expand(part, environ, problems, (*path, str(index))) for index, part in enumerate(value))
-        return evolve(node, value=parts)
-    if not isinstance(value, str) or "$" not in value:
-        return node
-    try:
-        found = _expand(value, 0, environ, nesting=0)
-    except _Unexpandable as reason:
-        problems.add(str(reason), node.mark, path)
-        return evolve(node, broken=True)
-    if not found.variables:
-        return evolve(node, value=found.text)
-    return evolve(
-        node,
-        value=found.text,
-        written=value,
-        variables=found.variables,
-        folder=None if found.from_environment else node.folder,
-    )
+    return _Expander(environ, problems).expand(node, path)
+
+
+class _Expander:
+    """Expands each node once, however many aliases name it."""
+
+    def __init__(self, environ: Mapping[str, str], problems: Problems) -> None:
+        self._environ = environ
+        self._problems = problems
+        self._done: dict[int, Node] = {}
+
+    def expand(self, node: Node, path: tuple[str, ...]) -> Node:
+        if node.expanded:
+            return node
+        if id(node) not in self._done:
+            self._done[id(node)] = self._expanded(evolve(node, expanded=True), path)
+        return self._done[id(node)]
+
+    def _expanded(self, node: Node, path: tuple[str, ...]) -> Node:
+        value = node.value
+        if isinstance(value, dict):
+            return evolve(node, value={key: self.expand(part, (*path, key)) for key, part in value.items()})
+        if isinstance(value, tuple):
+            return evolve(node, value=tuple(self.expand(part, (*path, str(i))) for i, part in enumerate(value)))
+        if not isinstance(value, str) or "$" not in value:
+            return node
+        try:
+            found = _expand(value, 0, self._environ, nesting=0)
+        except _Unexpandable as reason:
+            self._problems.add(str(reason), node.mark, path)
+            return evolve(node, broken=True)
+        if not found.variables:
+            return evolve(node, value=found.text)
+        folder = None if found.from_environment else node.folder
+        return evolve(node, value=found.text, written=value, variables=found.variables, folder=folder)
 
 
 def _expand(text: str, start: int, environ: Mapping[str, str], *, nesting: int) -> _Expanded:
@@ -70,7 +81,7 @@ def _expand(text: str, start: int, environ: Mapping[str, str], *, nesting: int) 
     pieces: list[str] = []
     variables: list[str] = []
     from_environment = False
-    at = start
+    at, length = start, 0
     while at < len(text):
         char = text[at]
         if char == "}" and nesting:
@@ -78,14 +89,19 @@ def _expand(text: str, start: int, environ: Mapping[str, str], *, nesting: int) 
         match = _OPEN.match(text, at)
         if match is None:
             pieces.append(char)
+            length += 1
             at += 1
         elif match.group() == "$$":
             pieces.append("$")
+            length += 1
             at += 2
         else:
             found = _variable(text, match.end(), environ, nesting=nesting)
-            from_environment = from_environment or (not "".join(pieces) and found.from_environment)
+            from_environment = from_environment or (length == 0 and found.from_environment)
             pieces.append(found.text)
+            length += len(found.text)
+            if length > _MAX_LENGTH:
+                raise _Unexpandable(f"expands to more than {_MAX_LENGTH} characters")
             variables.extend(found.variables)
             at = found.end
     if nesting:

@@ -15,7 +15,18 @@ from attrs import NOTHING, frozen
 
 from agentflow_core.config.options import Option, PluginChoice, option_of
 
-__all__ = ["ConfigField", "fields_of", "is_section", "item_type", "mapping_types", "members", "name_of"]
+__all__ = [
+    "ConfigField",
+    "fields_of",
+    "fits",
+    "is_section",
+    "item_type",
+    "mapping_types",
+    "members",
+    "name_of",
+    "same",
+    "words",
+]
 
 _SCALARS: Final[dict[Any, str]] = {
     str: "text",
@@ -111,10 +122,55 @@ def name_of(expected: Any, plugin: str | None = None) -> str:
         return _SCALARS[expected]
     if typing.get_origin(expected) is typing.Literal:
         return "one of " + ", ".join(repr(value) for value in typing.get_args(expected))
-    if isinstance(expected, type) and issubclass(expected, enum.Enum):
+    if _is_a(expected, enum.Enum):
         return "one of " + ", ".join(repr(member.value) for member in expected)
-    if isinstance(expected, type) and issubclass(expected, PurePath):
+    if _is_a(expected, PurePath):
         return "a path"
     if expected is PluginChoice:
         return "offline, openai/NAME or {provider: …}" if plugin == "model" else "a name, or {name: {settings}}"
     return "a list" if item_type(expected) is not None else "a mapping (key: value)"
+
+
+def words(expected: Any) -> list[Any]:
+    """The values of the literals and enums among the members."""
+    found: list[Any] = []
+    for one in members(expected):
+        if typing.get_origin(one) is typing.Literal:
+            found += typing.get_args(one)
+        elif _is_a(one, enum.Enum):
+            found += [each.value for each in one]
+    return found
+
+
+def same(one: object, other: object) -> bool:
+    """Equal, and not as True equals 1."""
+    return one == other and type(one) is type(other)
+
+
+def fits(value: Any, member: Any) -> bool:
+    """Whether the kind of value is what the type is written as."""
+    if typing.get_origin(member) is typing.Literal:
+        return any(same(one, value) for one in typing.get_args(member))
+    if _is_a(member, enum.Enum):
+        return any(same(one.value, value) for one in member)
+    if member is PluginChoice:
+        return isinstance(value, (str, dict))
+    if is_section(member) or mapping_types(member) is not None:
+        return isinstance(value, dict)
+    if item_type(member) is not None:
+        return isinstance(value, tuple)
+    if member is bool:
+        return isinstance(value, bool)
+    if member in (int, float):
+        return not isinstance(value, bool) and isinstance(value, (int, float) if member is float else int)
+    if member is str or _is_a(member, PurePath):
+        return isinstance(value, str)
+    if member is types.NoneType:
+        return value is None
+    if member in (Any, object):
+        return True
+    raise TypeError(f"a configuration field cannot have the type {member!r}")
+
+
+def _is_a(expected: Any, base: type) -> bool:
+    return isinstance(expected, type) and issubclass(expected, base)

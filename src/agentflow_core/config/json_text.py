@@ -7,7 +7,7 @@ from json import JSONDecodeError, decoder
 from typing import TYPE_CHECKING, Final
 
 from agentflow_core.config.nodes import MAX_DEPTH, MAX_VALUES, Lines, Node, Refused, encodable
-from agentflow_core.config.problems import Problems, twice
+from agentflow_core.config.problems import Mark, Problems, twice
 from agentflow_core.config.scalars import parse_scalar
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Scanner:
 
     def _object(self, at: int, depth: int) -> Node:
         parts: dict[str, Node] = {}
-        key_marks = {}
+        key_marks: dict[str, Mark] = {}
         first = True
         self._at += 1
         while not self._closed("}", first=first):

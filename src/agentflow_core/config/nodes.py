@@ -17,6 +17,7 @@ from agentflow_core.config.scalars import check_number
 __all__ = [
     "MAX_DEPTH",
     "MAX_VALUES",
+    "TEXT_OF_A_VALUE",
     "Lines",
     "Node",
     "Refused",
@@ -30,6 +31,8 @@ __all__ = [
 MAX_DEPTH: Final = 64
 #: Values of one document, aliases expanded: more is a bomb, not a configuration.
 MAX_VALUES: Final = 50_000
+#: Characters that count as one more value.
+TEXT_OF_A_VALUE: Final = 100
 
 Value = bool | int | float | str | tuple["Node", ...] | dict[str, "Node"] | None
 

@@ -82,8 +82,9 @@ class Origins:
     def redact(self, message: str) -> str:
         """The message of somebody else without the values that came from variables or are secret."""
         for path, node in self._nodes.items():
-            if isinstance(node.value, str) and len(node.value) >= _REDACTED and node.value in message:
-                message = message.replace(node.value, self.mask(path) if path in self._secret else node.written)
+            text = str(node.value)
+            if len(text) >= _REDACTED and text in message:
+                message = message.replace(text, self.mask(path) if path in self._secret else node.written)
         return message
 
     def _is_secret(self, variable: str) -> bool:

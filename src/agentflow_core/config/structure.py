@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import os
 import typing
 from pathlib import Path, PurePath
 from types import NoneType
@@ -12,11 +11,22 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from agentflow_core.config.choices import Choices
+from agentflow_core.config.defaults import complete
 from agentflow_core.config.failure import FAILED
-from agentflow_core.config.fields import fields_of, is_section, item_type, mapping_types, members, name_of
+from agentflow_core.config.fields import (
+    fields_of,
+    fits,
+    is_section,
+    item_type,
+    mapping_types,
+    members,
+    name_of,
+    same,
+    words,
+)
 from agentflow_core.config.nodes import Node, describe, plain
 from agentflow_core.config.options import Option, PluginChoice, violation
-from agentflow_core.config.problems import quote
+from agentflow_core.config.paths import absolute
 from agentflow_core.config.scalars import parse_scalar
 from agentflow_core.errors import ConfigError, UsageError
 from agentflow_core.names import did_you_mean
@@ -69,7 +79,7 @@ class Structurer:
                 about = f": {field.option.help}" if field.option.help else ""
                 values[key] = self.refuse(f"is missing{about}", node, (*path, key))
             else:
-                values[key] = self._choices.complete(field.make_default(), field.option, node, (*path, key))
+                values[key] = complete(field.make_default(), field.option, node, (*path, key), self._choices)
         if failed or any(value is FAILED for value in values.values()):
             return FAILED
         return self._construct(cls, values, node, path)
@@ -79,7 +89,7 @@ class Structurer:
             return cls(**values)
         except ConfigError as error:
             for problem in error.problems:
-                said = self._origins.redact(problem.message)
+                said = self.redact(problem.message)
                 self.problems.add(said, self._mark(node, problem.path), (*path, *_split(problem.path)))
         except UsageError as error:
             said = "; ".join(part for part in (error.message, error.hint) if part)
@@ -125,7 +135,7 @@ class Structurer:
     def _member(self, node: Node, expected: Any) -> Any:
         """The type of a union that this kind of value is for."""
         candidates = members(expected)
-        fitting = [one for one in candidates if _fits(node.value, one)]
+        fitting = [one for one in candidates if fits(node.value, one)]
         if fitting:
             return int if int in fitting else fitting[0]
         if node.value is None and len(candidates) == 1 and (is_section(expected) or mapping_types(expected)):
@@ -144,7 +154,7 @@ class Structurer:
             advice = "; write true or false, without quotes"
         close = ""
         if isinstance(node.value, str) and not option.secret and not node.variables:
-            close = did_you_mean(node.value, [one for one in _words(expected) if isinstance(one, str)])
+            close = did_you_mean(node.value, [one for one in words(expected) if isinstance(one, str)])
         return self.refuse(f"expected {wanted}, got {describe(node, secret=option.secret)}{advice}{close}", node, path)
 
     def _mapping(self, node: Node, pair: tuple[Any, Any], option: Option, path: Where) -> Any:
@@ -186,7 +196,7 @@ class Structurer:
         if member is float and isinstance(value, int):
             value = float(value)
         elif isinstance(member, type) and issubclass(member, enum.Enum):
-            return next(one for one in member if _same(one.value, value))
+            return next(one for one in member if same(one.value, value))
         if node.variables and (wrong := violation(value, evolve(option, secret=True))):
             return self.refuse(f"{wrong}, got {describe(node)}", node, path)
         if wrong := violation(value, option):
@@ -196,25 +206,22 @@ class Structurer:
         return value
 
     def _path(self, text: str, member: Any, node: Node, path: Where) -> Any:
-        if not text:
-            return self.refuse("expected a path, got empty text", node, path)
-        if "\0" in text:
-            return self.refuse("a path cannot hold a NUL", node, path)
-        if text == "-" or (member is str and "://" in text):  # standard input; a place that is no file
-            return text if member is str else Path(text)
         try:
-            found = Path(os.path.expanduser(text)) if text.startswith("~") else Path(text)
-        except RuntimeError as error:
-            return self.refuse(f"{quote(text)}: {error}", node, path)
-        found = (node.folder or Path.cwd()) / found
-        return str(found) if member is str else found
+            found = absolute(text, node.folder, pattern=member is str)
+        except ValueError as error:
+            return self.refuse(str(error), node, path)
+        return found if member is str else Path(found)
 
     # ---- shared with choices
 
     def refuse(self, message: str, node: Node, path: Where, *, foreign: bool = False) -> Any:
         """Note a problem; the value is `FAILED`. A ``foreign`` message may repeat what came from variables."""
-        self.problems.add(self._origins.redact(message) if foreign else message, node.mark, path)
+        self.problems.add(self.redact(message) if foreign else message, node.mark, path)
         return FAILED
+
+    def redact(self, message: str) -> str:
+        """The message of somebody else without what came from variables or is secret."""
+        return self._origins.redact(message)
 
     def note(self, node: Node, path: Where) -> None:
         """Remember what came from variables."""
@@ -249,44 +256,3 @@ def _reread(node: Node) -> Node:
     except ValueError:
         return node
     return node if isinstance(value, str) else evolve(node, value=value)
-
-
-def _words(expected: Any) -> list[Any]:
-    """The values of the literals and enums among the members."""
-    found: list[Any] = []
-    for one in members(expected):
-        if typing.get_origin(one) is typing.Literal:
-            found += typing.get_args(one)
-        elif isinstance(one, type) and issubclass(one, enum.Enum):
-            found += [member.value for member in one]
-    return found
-
-
-def _same(one: object, other: object) -> bool:
-    """Equal, and not as True equals 1."""
-    return one == other and type(one) is type(other)
-
-
-def _fits(value: Any, member: Any) -> bool:
-    """Whether the kind of value is what the type is written as."""
-    if typing.get_origin(member) is typing.Literal:
-        return any(_same(one, value) for one in typing.get_args(member))
-    if isinstance(member, type) and issubclass(member, enum.Enum):
-        return any(_same(one.value, value) for one in member)
-    if member is PluginChoice:
-        return isinstance(value, (str, dict))
-    if is_section(member) or mapping_types(member) is not None:
-        return isinstance(value, dict)
-    if item_type(member) is not None:
-        return isinstance(value, tuple)
-    if member is bool:
-        return isinstance(value, bool)
-    if member in (int, float):
-        return not isinstance(value, bool) and isinstance(value, (int, float) if member is float else int)
-    if member is str or (isinstance(member, type) and issubclass(member, PurePath)):
-        return isinstance(value, str)
-    if member is NoneType:
-        return value is None
-    if member in (Any, object):
-        return True
-    raise TypeError(f"a configuration field cannot have the type {member!r}")

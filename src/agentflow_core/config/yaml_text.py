@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
-from agentflow_core.config.nodes import MAX_DEPTH, MAX_VALUES, Lines, Node, Refused, encodable
+from agentflow_core.config.nodes import MAX_DEPTH, MAX_VALUES, TEXT_OF_A_VALUE, Lines, Node, Refused, encodable
 from agentflow_core.config.problems import Mark, Problems, quote, twice
 from agentflow_core.config.scalars import parse_scalar
 
@@ -108,6 +108,7 @@ class _Composer:
         self._anchors: dict[str, _Composed] = {}
         self._open: set[str] = set()
         self._path: list[str] = []
+        self._at = 0
 
     def document(self) -> Node | None:
         self._next()  # stream start
@@ -123,6 +124,7 @@ class _Composer:
 
     def _compose(self, event: Any, depth: int) -> _Composed:
         at: int = event.start_mark.index
+        self._at = at
         if isinstance(event, self._events.AliasEvent):
             return self._alias(event.anchor, at, depth)
         if depth > MAX_DEPTH:
@@ -134,17 +136,21 @@ class _Composer:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             self._problem(f"the tag {quote(tag)}: a configuration has no tags; leave it out", at)
         if isinstance(event, self._events.ScalarEvent):
-            made = _Composed(self._scalar(event, at))
+            made = _Composed(self._scalar(event, at), size=1 + len(event.value) // TEXT_OF_A_VALUE)
         elif isinstance(event, self._events.SequenceStartEvent):
             made = self._sequence(at, depth)
         else:
             made = self._mapping(at, depth)
-        if made.size > MAX_VALUES:
-            raise Refused(f"more than {MAX_VALUES} values, counting each use of an alias", at)
         if anchor is not None:
             self._open.discard(anchor)
             self._anchors[anchor] = made
         return made
+
+    def _grown(self, size: int, part: _Composed) -> int:
+        """What a collection weighs with one more part."""
+        if size + part.size > MAX_VALUES:
+            raise Refused(f"more than {MAX_VALUES} values or too much text, counting each use of an alias", self._at)
+        return size + part.size
 
     def _alias(self, anchor: Any, at: int, depth: int) -> _Composed:
         if anchor in self._open:
@@ -178,7 +184,7 @@ class _Composer:
             made = self._compose(event, depth + 1)
             self._path.pop()
             parts.append(made.node)
-            size, deepest = size + made.size, max(deepest, made.depth)
+            size, deepest = self._grown(size, made), max(deepest, made.depth)
         node = Node(value=tuple(parts), mark=self._lines.mark(at), folder=self._folder)
         return _Composed(node, size, deepest + 1)
 
@@ -195,7 +201,7 @@ class _Composer:
             if key is not None:
                 parts[key] = made.node
                 key_marks[key] = self._lines.mark(key_at)
-            size, deepest = size + made.size, max(deepest, made.depth)
+            size, deepest = self._grown(size, made), max(deepest, made.depth)
         node = Node(value=parts, mark=self._lines.mark(at), key_marks=key_marks, folder=self._folder)
         return _Composed(node, size, deepest + 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -75,11 +76,11 @@ async def arollout(
     """
     if (config_path is None) == (config is None):
         raise UsageError("give either config_path or config")
-    sets = [] if data_path is None else [f"data.path={data_path}"]
+    sets = [] if data_path is None else [f"data.path={_quoted(str(data_path))}"]
     if not evaluate:
         sets.append("metrics=[]")
     elif metric is not None:
-        sets.append(f"metrics=[{metric if isinstance(metric, str) else ', '.join(metric)}]")
+        sets.append(f"metrics={_quoted([metric] if isinstance(metric, str) else list(metric))}")
     prepared = prepare(RolloutConfig, config_path if config is None else config, sets=sets)  # type: ignore[arg-type]
     chosen = options or RunOptions()
     if output_dir is not None:
@@ -96,3 +97,8 @@ def rollout(
 ) -> RolloutResults:
     """`arollout`, from blocking code; works in notebooks too."""
     return run_blocking(partial(arollout, config_path, data_path, **others))
+
+
+def _quoted(value: str | list[str]) -> str:
+    """A value for ``--set`` that is taken as it is: JSON is YAML."""
+    return json.dumps(value, ensure_ascii=False)

@@ -54,6 +54,7 @@ async def run_rollout(
         kind="rollout",
         loaded=loaded,
         stages=_stages(loaded.resolved, config),
+        tools=config.rollout.tools,
         host=host,
         options=options,
         observe=observe,

@@ -61,7 +61,7 @@ def sample_of(result: TaskResult, trajectory: Trajectory | None, task: Task | No
 async def score_sample(
     sample: ScoredSample, metrics: Sequence[NamedMetric], context: MetricContext
 ) -> Mapping[str, Score]:
-    """The sample's score by each metric. A metric that raises leaves the sample ungraded, with the reason.
+    """The sample's score by each metric. A metric that raises, or returns no score, leaves it ungraded with the reason.
 
     Raises:
         AuthenticationError, ReplayMissError, LimitReached: the judge cannot answer this or any other sample.
@@ -69,7 +69,10 @@ async def score_sample(
     scores: dict[str, Score] = {}
     for named in metrics:
         try:
-            scores[named.name] = await named.metric.score(sample, context)
+            score = await named.metric.score(sample, context)
+            if not isinstance(score, Score):
+                raise TypeError(f"it returned a {type(score).__name__}, not a Score")
+            scores[named.name] = score
         except (AuthenticationError, ReplayMissError, LimitReached):
             raise
         except Exception as error:  # noqa: BLE001 - plugin boundary: a metric may raise anything

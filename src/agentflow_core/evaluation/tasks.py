@@ -31,24 +31,32 @@ def read_tasks(config: DataConfig) -> list[Task]:
     """The tasks of the benchmark, in file order or shuffled by the given seed.
 
     Raises:
-        DataError: a row has no question, an id stands twice, a wanted id is missing, or nothing is left; it names
-            file and line.
+        DataError: a row has no question, an id stands twice, a wanted id or a named column is missing, or nothing is
+            left; it names file and line.
     """
     if unknown := [name for name in config.fields if name not in COLUMNS]:
         raise DataError(f"data.fields: unknown part {unknown[0]!r}{did_you_mean(unknown[0], COLUMNS)}")
     seen: dict[str, str] = {}
     tasks = []
+    columns: set[str] = set()
     for row in read_rows(config.path):
+        if isinstance(row.value, Mapping):
+            columns |= row.value.keys()
         task = _task(row, config.fields)
         if task.id in seen:
             raise row.error(f"id {task.id!r} stands already at {seen[task.id]}")
         seen[task.id] = row.where
         tasks.append(task)
-    if config.ids:
-        for wanted in config.ids:
-            if wanted not in seen:
-                raise DataError(f"{config.path}: no task {wanted!r}{did_you_mean(wanted, seen)}")
-        tasks = [task for task in tasks if task.id in set(config.ids)]
+    for part, name in config.fields.items():
+        if tasks and name not in columns:
+            raise DataError(
+                f"{config.path}: no row has the column {name!r}, which data.fields names for {part!r}"
+                f"{did_you_mean(name, columns)}"
+            )
+    if wanted := set(config.ids):
+        if missing := [name for name in config.ids if name not in seen]:
+            raise DataError(f"{config.path}: no task {missing[0]!r}{did_you_mean(missing[0], seen)}")
+        tasks = [task for task in tasks if task.id in wanted]
     if config.shuffle_seed is not None:
         Random(config.shuffle_seed).shuffle(tasks)
     tasks = tasks[: config.limit]
@@ -58,43 +66,34 @@ def read_tasks(config: DataConfig) -> list[Task]:
 
 
 def _task(row: Row, fields: Mapping[str, str]) -> Task:
-    value = {"question": row.value} if isinstance(row.value, str) else dict(row.value)
-    column = {name: _column(row, value, name, fields) for name in COLUMNS}
+    row = Row(value={"question": row.value}, where=row.where, number=row.number) if isinstance(row.value, str) else row
+    value = row.value
+    column = {name: _column(value, name, fields) for name in COLUMNS}
 
     def part(name: str) -> Any:
-        return value.get(column[name] or "")
+        return value.get(column[name])
 
     question = part("question")
     if not isinstance(question, str) or not question.strip():
-        raise row.error("no question", hint=f"name its column in data.fields; the row has: {', '.join(value)}")
-    kwargs = _mapping(row, part("kwargs"))
-    taken = {name for name in column.values() if name}
+        named = fields.get("question")
+        guess = did_you_mean(named, value) if named is not None else ""
+        raise row.error(
+            f"no question{f' in column {named!r}' if named else ''}{guess}",
+            hint=f"name its column in data.fields; the row has: {', '.join(value)}",
+        )
     return Task(
-        id=str(value[column["id"]]) if column["id"] else f"task-{row.number:04d}",
+        id=f"task-{row.number:04d}" if part("id") is None else str(part("id")),
         question=question.strip(),
         references=tuple(dict.fromkeys((*references_of(part("answer")), *references_of(part("aliases"))))),
-        kwargs=kwargs,
-        metadata={name: item for name, item in value.items() if name not in taken},
+        kwargs=row.mapping(column["kwargs"]) if column["kwargs"] else {},
+        metadata={name: item for name, item in value.items() if name not in column.values()},
     )
 
 
-def _column(row: Row, value: Mapping[str, Any], part: str, fields: Mapping[str, str]) -> str | None:
-    if (named := fields.get(part)) is not None:
-        if named not in value:
-            raise row.error(f"no column {named!r}, which data.fields names for {part!r}{did_you_mean(named, value)}")
-        return named
-    return next((name for name in COLUMNS[part] if value.get(name) is not None), None)
-
-
-def _mapping(row: Row, value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise row.error(f"kwargs is not a JSON object: {error}") from error
-    if value is not None and not isinstance(value, Mapping):
-        raise row.error("kwargs is not an object")
-    return value or {}
+def _column(value: Mapping[str, Any], part: str, fields: Mapping[str, str]) -> str | None:
+    """The column in which a row has the part: the one that is named for it, else the first that is recognised."""
+    names = (fields[part],) if part in fields else COLUMNS[part]
+    return next((name for name in names if value.get(name) not in (None, "")), None)
 
 
 def references_of(value: Any) -> tuple[str, ...]:

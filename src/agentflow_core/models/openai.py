@@ -105,7 +105,7 @@ class OpenAIModel:
         self._blobs: BlobStore | None = None
         self._client: AsyncOpenAI | None = None
         self._response_class: Any = None
-        self._sends_bytes = False
+        self._bytes_argument = "content"
         self._rungs: tuple[Rung, ...] = RUNGS if config.structured_output == "auto" else (config.structured_output,)
         self._max_tokens_field = "max_tokens"
 
@@ -144,8 +144,9 @@ class OpenAIModel:
                 completion = await self._send(request, sampling, rungs[0])
                 break
             except ModelRequestError as error:
-                if len(rungs) == 1 or not wants_next_rung(error):
+                if len(rungs) == 1 or not wants_next_rung(error, tools=bool(request.tools)):
                     raise
+                _count_another()
                 self._rungs = tuple(rung for rung in self._rungs if rung != rungs[0])
         try:
             return evolve(completion, parsed=parse_json(completion.text, request.response_schema))
@@ -166,6 +167,7 @@ class OpenAIModel:
         except ModelRequestError as error:
             if "max_tokens" not in body or not wants_completion_tokens(error):
                 raise
+            _count_another()
             self._max_tokens_field = "max_completion_tokens"
             body["max_completion_tokens"] = body.pop("max_tokens")
             answered = await self._post(body)
@@ -182,6 +184,7 @@ class OpenAIModel:
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         client = self._client or self._connect()
+        import aiohttp
         import openai
 
         try:
@@ -193,7 +196,7 @@ class OpenAIModel:
             raise self._unreachable(error) from error
         except openai.APIStatusError as error:
             raise self._refused(error.status_code, error.body, error.response.headers) from error
-        except openai.OpenAIError as error:
+        except (openai.OpenAIError, aiohttp.ClientError) as error:  # the SDK lets broken HTTP through as it is
             raise TransientError(f"{self.host}: {type(error).__name__}: {error}") from error
         answered = decode_body(response.content, self.host)
         if "error" in answered and not answered.get("choices"):  # OpenRouter answers errors with 200
@@ -206,8 +209,8 @@ class OpenAIModel:
         return answered
 
     def _payload(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Bytes that are encoded once and fast, where the SDK takes them."""
-        return {"content": orjson.dumps(body, default=dict)} if self._sends_bytes else {"body": body}
+        """The body as bytes, under the name that this release of the SDK takes them by; its own encoder is slower."""
+        return {self._bytes_argument: orjson.dumps(body, default=dict)}
 
     def _connect(self) -> AsyncOpenAI:
         key = self.config.api_key or os.environ.get(_KEY_VARIABLE)
@@ -226,7 +229,8 @@ class OpenAIModel:
         connections = self.config.max_concurrency + 8
         limits = http.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60)
         self._response_class = http.Response
-        self._sends_bytes = "content" in inspect.signature(openai.AsyncOpenAI.post).parameters
+        takes_content = "content" in inspect.signature(openai.AsyncOpenAI.post).parameters
+        self._bytes_argument = "content" if takes_content else "body"
         self._client = openai.AsyncOpenAI(
             api_key=key,
             base_url=self.host,
@@ -264,6 +268,12 @@ def _merged(defaults: Sampling, asked: Sampling) -> Sampling:
         stop=asked.stop or defaults.stop,
         extra={**defaults.extra, **asked.extra} if asked.extra else defaults.extra,
     )
+
+
+def _count_another() -> None:
+    """One more request is sent for the call than the layers above know of."""
+    with call_trace() as trace:
+        trace.attempts += 1
 
 
 def _usable(rungs: tuple[Rung, ...], request: ModelRequest) -> tuple[Rung, ...]:

@@ -107,8 +107,10 @@ def error_of(refusal: Refusal, headers: Mapping[str, str], *, url: str, model: s
     return ModelRequestError(what, hint=_hint(refusal, model, url), status=status)
 
 
-def wants_next_rung(error: ModelError) -> bool:
-    """Does the server refuse the way in which JSON was asked for?"""
+def wants_next_rung(error: ModelError, *, tools: bool = False) -> bool:
+    """Does the server refuse the way in which JSON was asked for? Not if it refuses the ``tools`` that are offered."""
+    if tools and _TOOLS.search(error.message):
+        return False
     return (
         isinstance(error, ModelRequestError)
         and error.status in (400, 404, 415, 422, 501)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -12,13 +13,13 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from agentflow_core.records.base import Record
-from agentflow_core.records.messages import ImagePart, Part, TextPart
-from agentflow_core.records.results import Content, ImageContent, ResourceContent, TextContent
+from agentflow_core.records.chat import from_chat, to_chat
+from agentflow_core.records.messages import Message
+from agentflow_core.records.results import Content, ImageContent, ResourceContent, TextContent, clean_json
 
 __all__ = ["dump", "dumps", "load", "loads"]
 
 T = TypeVar("T")
-_PARTS: dict[str, type] = {"text": TextPart, "image": ImagePart}
 _CONTENTS: dict[str, type] = {"text": TextContent, "image": ImageContent, "resource": ResourceContent}
 
 
@@ -28,11 +29,12 @@ def converter() -> Converter:
     made = Converter(forbid_extra_keys=False, detailed_validation=True)
     made.register_structure_hook(bytes, lambda value, _: value if isinstance(value, bytes) else bytes.fromhex(value))
     made.register_unstructure_hook(bytes, bytes.hex)
-    made.register_structure_hook(Part, lambda value, _: made.structure(value, _PARTS[value["type"]]))
     made.register_structure_hook(Content, lambda value, _: made.structure(value, _CONTENTS[value["type"]]))
     made.register_structure_hook_func(lambda cls: cls == Mapping[str, Any], lambda value, _: dict(value))
     made.register_structure_hook_factory(_is_record, lambda cls: _structure_record(made, cls))
     made.register_unstructure_hook_factory(_is_record, lambda cls: _unstructure_record(made, cls))
+    made.register_structure_hook(Message, lambda value, _: from_chat(value))
+    made.register_unstructure_hook(Message, to_chat)
     return made
 
 
@@ -40,9 +42,9 @@ def _is_record(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, Record)
 
 
-def _structure_record(made: Converter, cls: type) -> Callable[[Mapping[str, Any], Any], Any]:
+def _structure_record(made: Converter, cls: type[Any]) -> Callable[[Mapping[str, Any], Any], Any]:
     names = {field.name for field in attrs.fields(cls)} - {"unknown"}
-    inner = make_dict_structure_fn(cls, made, unknown=override(omit=True))
+    inner: Callable[[Mapping[str, Any], Any], Any] = make_dict_structure_fn(cls, made, unknown=override(omit=True))
 
     def structure(value: Mapping[str, Any], _: Any) -> Any:
         record = inner(value, cls)
@@ -53,11 +55,11 @@ def _structure_record(made: Converter, cls: type) -> Callable[[Mapping[str, Any]
     return structure
 
 
-def _unstructure_record(made: Converter, cls: type) -> Callable[[Any], dict[str, Any]]:
-    inner = make_dict_unstructure_fn(cls, made, unknown=override(omit=True))
+def _unstructure_record(made: Converter, cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    inner: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, made, unknown=override(omit=True))
 
     def unstructure(record: Any) -> dict[str, Any]:
-        value: dict[str, Any] = inner(record)
+        value = inner(record)
         if record.unknown:
             value.update(record.unknown)
         return value
@@ -76,8 +78,12 @@ def load(cls: type[T], value: Any) -> T:
 
 
 def dumps(record: Any) -> bytes:
-    """One line of JSON in UTF-8, with its newline."""
-    return orjson.dumps(dump(record), option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+    """One line of JSON in UTF-8, with its newline. Lone surrogates, which UTF-8 cannot hold, are replaced."""
+    value = dump(record)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # those, and integers over 64 bits
+        return json.dumps(clean_json(value), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def loads(cls: type[T], line: bytes | str) -> T:

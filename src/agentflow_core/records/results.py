@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -29,7 +30,8 @@ __all__ = [
 
 #: What a model is shown of one result at most, in UTF-8 bytes: head and tail, half each.
 SHOWN_LIMIT_BYTES = 32 * 1024
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])")
+#: An escape sequence, or an escape character alone: what is left of one could make a sequence with what follows it.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?")
 
 
 @frozen
@@ -154,24 +156,22 @@ class ToolResult(Record):
 
 
 def cut(text: str, limit_bytes: int = SHOWN_LIMIT_BYTES) -> str:
-    """``text`` if its UTF-8 form fits, else head and tail of half the limit each with the omitted byte count between."""
+    """``text`` if its UTF-8 form fits; else its head and tail, half the limit each, around a line that says what is left out."""
     if len(text) * 4 <= limit_bytes:
         return text
-    raw = text.encode("utf-8")
+    raw = text.encode("utf-8", "replace")
     if len(raw) <= limit_bytes:
         return text
     half = limit_bytes // 2
     head = raw[:half].decode("utf-8", "ignore")
-    tail = raw[-half:].decode("utf-8", "ignore")
+    tail = raw[len(raw) - half :].decode("utf-8", "ignore")
     omitted = len(raw) - len(head.encode()) - len(tail.encode())
     return f"{head}\n[… {omitted} bytes omitted …]\n{tail}"
 
 
 def clean_text(text: str) -> str:
     """``text`` without ANSI sequences, and with lone surrogates replaced, so that it can be encoded."""
-    if "\x1b" in text:
-        text = _ANSI.sub("", text)
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    return _encodable(_ANSI.sub("", text) if "\x1b" in text else text)
 
 
 def clean_json(value: Any) -> Any:
@@ -179,14 +179,18 @@ def clean_json(value: Any) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+        return _encodable(value)
     if isinstance(value, float):
-        return value if value - value == 0 else str(value)
+        return float(value) if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {clean_text(str(key)): clean_json(item) for key, item in value.items()}
+        return {_encodable(str(key)): clean_json(item) for key, item in value.items()}
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, Sequence | set | frozenset):
         items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
         return [clean_json(item) for item in items]
     return clean_text(str(value))
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

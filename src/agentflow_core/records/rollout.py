@@ -30,8 +30,8 @@ class Score(Record):
     """What a metric says of one prediction."""
 
     value: float  #: higher is better; 0 to 1 unless the metric says otherwise
-    reason: str = ""  #: one sentence that a person can check
     graded: bool = True  #: False: the metric could not judge (a judge that failed); counted apart, never as 0
+    reason: str = ""  #: one sentence that a person can check
 
 
 @frozen(kw_only=True)

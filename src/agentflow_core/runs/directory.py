@@ -12,6 +12,7 @@ import orjson
 from attrs import frozen
 
 from agentflow_core.blobs import BlobStore
+from agentflow_core.config.resolved import to_yaml
 from agentflow_core.errors import LimitReached, RunConflictError, RunError, StorageError
 from agentflow_core.interfaces import Unit
 from agentflow_core.records import Usage
@@ -168,7 +169,9 @@ class Run:
             "stages": {**kept, **now_staged},
             "spent": self._manifest.get("spent", {}),
         }
-        write_atomic(self.dir / "config.yaml", [_yaml(config, config_text).encode("utf-8")])
+        write_atomic(
+            self.dir / "config.yaml", [(to_yaml(config) if config_text is None else config_text).encode("utf-8")]
+        )
         write_manifest(self.dir, self._manifest)
         self._tell(self.journal.notices)
 
@@ -341,12 +344,3 @@ def _check_place(directory: Path, resume: bool | None) -> None:
 
 def _is_ours(name: str) -> bool:
     return name in _OWN_FILES or name.startswith("cache.sqlite") or name.endswith(".tmp")
-
-
-def _yaml(config: Mapping[str, Any], text: str | None) -> str:
-    if text is not None:
-        return text
-    import yaml  # only when a run is opened
-
-    dumped: str = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-    return dumped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["loaded_text", "storage_error", "stored_text", "write_atomic"]
 
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
 
 def storage_error(path: Path, error: OSError) -> StorageError:
     """What a run says when the disk refuses."""
+    remedy = "check who may write there" if error.errno in _DENIED else "free some space"
     return StorageError(
         f"cannot write {path}: {error.strerror or error}",
-        hint="everything finished before is kept; free some space, then start the same command again",
+        hint=f"everything finished before is kept; {remedy}, then start the same command again",
     )
 
 

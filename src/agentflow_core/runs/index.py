@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class RunRow:
     reason: str = ""
     finished: int = 0  #: units that ended without an error
     failed: int = 0
+    outcomes: dict[str, int] = field(factory=dict)  #: how many units ended how
     counts: dict[str, Any] = field(factory=dict)
     metrics: dict[str, float] = field(factory=dict)  #: the mean of each
     cost_usd: float | None = None
@@ -57,6 +59,7 @@ class RunRow:
             "created": self.created,
             "finished": self.finished,
             "failed": self.failed,
+            "outcomes": self.outcomes,
             "counts": self.counts,
             "metrics": self.metrics,
             "cost_usd": self.cost_usd,
@@ -102,6 +105,7 @@ def describe_run(directory: Path) -> RunRow:
         created=str(manifest.get("created", "")),
         finished=len(entries) - failed,
         failed=failed,
+        outcomes=dict(sorted(Counter(entry.outcome for entry in entries.values()).items())),
         counts=_mapping(summary.get("counts")),
         metrics={
             name: figures["mean"] for name, figures in _mapping(summary.get("metrics")).items() if _has_mean(figures)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import evolve, frozen
 
+from agentflow_core import __version__
 from agentflow_core.errors import AgentFlowError, LimitReached, RunError, StorageError, UsageError
 from agentflow_core.interfaces import Executor, SandboxClient
 from agentflow_core.models import BudgetConfig, ModelsConfig, RunModels, open_models
@@ -106,8 +107,9 @@ class Workshop:
             retry_failed=self.retry_failed,
         )
         if report.failed and report.failed == report.total:
-            first = next(found.error for found in self.run.records(name) if found.error)
-            raise RunError(f"all {report.total} units of stage {name!r} failed; the first: {first.message}")
+            first = report.first_failure
+            why = f"the first: {first.message}" if first else ", ".join(sorted(report.counts))
+            raise RunError(f"all {report.total} units of stage {name!r} failed; {why}")
 
 
 @frozen(kw_only=True)
@@ -164,12 +166,16 @@ async def open_workshop(
     kind: str,
     loaded: Loaded[Any],
     stages: Mapping[str, Mapping[str, Any]],
+    tools: Sequence[str],
     host: PluginHost,
     options: RunOptions,
     observe: Callable[[Event], None],
     stop: StopSignal,
 ) -> AsyncIterator[Workshop]:
-    """Open a run of the configuration; ``stages`` names, for each stage, the part of the configuration it depends on.
+    """Open a run of the configuration.
+
+    ``stages`` names, for each stage, the part of the configuration that it depends on; ``tools`` are the patterns of
+    the tools that it uses, whose plugins' versions it depends on too.
 
     Raises:
         UsageError: options that exclude each other.
@@ -180,7 +186,7 @@ async def open_workshop(
         raise UsageError("--record and --replay exclude each other")
     stem = loaded.path.stem if loaded.path else kind
     directory = options.run_dir or config.run_dir or default_run_dir(Path("runs"), kind, stem)
-    versions = {entry.provider.distribution: entry.provider.version for entry in host.registry.entries("backend")}
+    versions = _versions(host, tools)
     with Run.open(
         directory,
         kind=kind,
@@ -226,3 +232,16 @@ async def open_workshop(
 
 def _with_budget(models: ModelsConfig, budget: BudgetConfig | None) -> ModelsConfig:
     return models if budget is None else evolve(models, budget=budget)
+
+
+def _versions(host: PluginHost, tools: Sequence[str]) -> dict[str, str]:
+    """The versions of the core and of the distributions whose tools the patterns may name."""
+    groups = {pattern.partition(":")[0] for pattern in tools}
+    providers = [
+        entry.provider
+        for kind in ("backend", "tool")
+        for entry in host.registry.entries(kind)
+        if "*" in groups or entry.spec.name.partition(":")[0] in groups
+    ]
+    found = {provider.distribution: provider.version for provider in providers if provider.distribution}
+    return {"agentflow-core": __version__} | {name: found[name] for name in sorted(found)}

@@ -174,7 +174,7 @@ class PlainProgress:
         now = self._clock()
         self._shown_at, self._shown = now, figures(self.tally)
         left = [stage.seconds_left(now) for stage in self.tally.stages.values() if not stage.is_finished]
-        about = f" | about {duration(left[0])} left" if left and left[0] is not None else ""
+        about = f" | about {duration(left[0])} left" if left and left[0] else ""
         self._lines.write(f"[{duration(now - self._began)}] {self._shown}{about}")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from agentflow_core.blobs import BlobStore
+from agentflow_core.config import load_document
 from agentflow_core.errors import DataError, RunCorruptError
 from agentflow_core.records import QA, Node, TaskResult, Trajectory
 from agentflow_core.records import Path as TreePath
@@ -49,17 +50,8 @@ class RunReader:
         return str(self.manifest.get("status", ""))
 
     def config(self) -> dict[str, Any]:
-        """The resolved configuration."""
-        import yaml  # 20 ms; only where a configuration is read
-
-        path = self.dir / "config.yaml"
-        try:
-            value = yaml.safe_load(path.read_text("utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
-        if not isinstance(value, dict):
-            raise DataError(f"{path} is not a mapping")
-        return value
+        """The resolved configuration, secrets as ``${NAME}``. Raises `ConfigError` if it cannot be read."""
+        return load_document(self.dir / "config.yaml").plain()
 
     def summary(self) -> dict[str, Any]:
         """``summary.json``; empty if the run did not get that far."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from math import fsum
 from typing import TYPE_CHECKING
 
-from agentflow_core.scorers.features import observed_text, observed_words
+from agentflow_core.scorers.features import observed_text, observed_tokens, observed_words
 from agentflow_core.text import is_function_word, param_texts, tokens
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["Chain", "EntityDensity", "Information"]
 _HALF = 1000.0
 _SHORTEST = 3
 _WORD = re.compile(r"[^\W_]+")
-_CAPITAL = re.compile(r"(?<![A-Za-z0-9])[A-Z][A-Za-z0-9]*")
+_CAPITAL = re.compile(r"[A-Z](?<![A-Za-z0-9].)[A-Za-z0-9]*")
 
 
 class _Weights(dict[str, float]):
@@ -69,19 +69,14 @@ class EntityDensity:
 
     def score(self, path: Sequence[Node], context: ScoringContext) -> float:
         """See the class."""
-        counts = [_count_names(observed_text(node)) for node in path]
-        total = sum(words for _, words in counts)
-        return sum(named for named, _ in counts) / total if total else 0.0
+        total = sum(len(observed_tokens(node)) for node in path)
+        return min(1.0, sum(_count_capital(observed_text(node)) for node in path) / total) if total else 0.0
 
 
 @lru_cache(maxsize=256)
-def _count_names(text: str) -> tuple[int, int]:
-    if text.isascii():
-        capital, total = _CAPITAL.findall(text), len(_WORD.findall(text))
-    else:
-        words = _WORD.findall(text)
-        capital, total = [word for word in words if word[0].isupper()], len(words)
-    return sum(not is_function_word(word.casefold()) for word in capital), total
+def _count_capital(text: str) -> int:
+    capital = _CAPITAL.findall(text) if text.isascii() else [word for word in _WORD.findall(text) if word[0].isupper()]
+    return sum(not is_function_word(word.casefold()) for word in capital)
 
 
 class Chain:

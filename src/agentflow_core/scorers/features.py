@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from agentflow_core.records import Node
 
-__all__ = ["observed_shingles", "observed_text", "observed_words", "path_shingles"]
+__all__ = ["observed_shingles", "observed_text", "observed_tokens", "observed_words", "path_shingles"]
 
 #: Paths come leaf by leaf, so what is shared was seen lately.
 _KEPT = 256
@@ -23,6 +23,11 @@ def observed_text(node: Node) -> str:
     if node.result is None or not node.result.ok or node.error is not None:
         return ""
     return node.result.text
+
+
+def observed_tokens(node: Node) -> tuple[str, ...]:
+    """The words of the node's observation, in order."""
+    return _tokens(observed_text(node))
 
 
 def observed_words(node: Node) -> frozenset[str]:

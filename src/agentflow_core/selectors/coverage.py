@@ -56,11 +56,10 @@ class Coverage:
         while queue and len(chosen) < context.max_selected:
             *_, key, seen = heapq.heappop(queue)
             content = contents[key]
+            new = _new(content, covered) if chosen else len(content.shingles)
             if seen < len(chosen):
-                new = len(content.shingles - covered)
                 heapq.heappush(queue, (*_rank(content, new), key, len(chosen)))
                 continue
-            new = len(content.shingles - covered)
             if not new:
                 heapq.heappush(queue, (*_rank(content, 0), key, seen))
                 break
@@ -71,17 +70,21 @@ class Coverage:
                 continue
             covered |= content.shingles
             chosen.append(key)
-            reason = f"{new} new of {len(content.shingles)} runs of words in {content.steps} steps"
+            reason = f"{new} new of {len(content.shingles)} shingles in {content.steps} steps"
             taken.append(Choice(path_id=key, selected=True, reason=reason))
         for *_, key, _seen in queue:
-            new = len(contents[key].shingles - covered)
+            new = _new(contents[key], covered)
             reason = (
-                f"{new} new runs of words, less per root of length than the {len(chosen)} chosen"
+                f"{new} new shingles, less per root of length than the {len(chosen)} chosen"
                 if new
                 else "nothing new"
             )
             refused[key] = Choice(path_id=key, selected=False, reason=reason)
         return [*taken, *(refused[key] for key in sorted(refused))]
+
+
+def _new(content: _Content, covered: set[int]) -> int:
+    return len(content.shingles) - len(content.shingles & covered)
 
 
 def _rank(content: _Content, new: int) -> tuple[float, float]:

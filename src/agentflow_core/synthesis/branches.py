@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from attrs import frozen
 
+from agentflow_core.errors import SandboxError
 from agentflow_core.records import Action, Node, Observation, Replay
-from agentflow_core.sandbox import observation_of
+from agentflow_core.sandbox import compare_observations, observation_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agentflow_core.blobs import BlobStore
     from agentflow_core.interfaces import SandboxClient, SandboxWorker
@@ -42,7 +43,11 @@ class Branches:
         self.blobs = blobs
 
     async def execute(self, node_id: str, path: Sequence[Node], action: Action) -> Executed:
-        """Run the action at the end of the path, for the node that will have the id."""
+        """Run the action at the end of the path, for the node that will have the id.
+
+        Raises:
+            SandboxError: the sandbox failed, or had no room; a failing tool is an observation.
+        """
         worker = self.sandbox.worker(node_id)
         try:
             replay = None
@@ -50,8 +55,7 @@ class Branches:
             if stateful or self._has_state(action.tool):
                 await self._open(worker, [*(node.tool or "" for node in stateful), action.tool])
                 replay = await self._replay(worker, stateful)
-            result = await worker.execute(action.tool, action.params)
-            return Executed(result=observation_of(result, self.blobs), replay=replay)
+            return Executed(result=await self._run(worker, action.tool, action.params), replay=replay)
         finally:
             with anyio.CancelScope(shield=True):
                 await worker.aclose()
@@ -67,14 +71,25 @@ class Branches:
             await worker.create_session(given)
 
     async def _replay(self, worker: SandboxWorker, nodes: Sequence[Node]) -> Replay | None:
-        """Repeat the calls of the nodes; the verdict, or None where there was nothing to repeat."""
-        from rapidfuzz.fuzz import ratio  # only where a session is replayed
+        """Repeat the calls of the nodes, all of them, so that the session is as far as the path was.
 
+        The verdict, of the first call that answered differently; None where there was nothing to repeat.
+        """
         verdict = Replay(equal=True) if nodes else None
         for node in nodes:
-            seen = observation_of(await worker.execute(node.tool or "", node.params), self.blobs)
-            before = node.result.text if node.result else ""
-            if verdict is not None and verdict.equal and seen.text != before:
-                similarity = round(ratio(seen.text, before) / 100, 6)
-                verdict = Replay(equal=False, step=node.depth, similarity=similarity)
+            seen = await self._run(worker, node.tool or "", node.params)
+            if verdict is not None and verdict.equal:
+                compare = self.sandbox.tool_traits(node.tool or "").get("compare")
+                verdict = compare_observations(node.result or Observation(), seen, node.depth, compare)
         return verdict
+
+    async def _run(self, worker: SandboxWorker, tool: str, params: Mapping[str, Any]) -> Observation:
+        """The observation of a call.
+
+        Raises:
+            SandboxError: it could not be run for want of room, which says nothing about the action.
+        """
+        result = await worker.execute(tool, params)
+        if result.code == "overloaded":
+            raise SandboxError(f"{tool} could not be run: {result.message}", code=result.code, hint=result.hint)
+        return observation_of(result, self.blobs)

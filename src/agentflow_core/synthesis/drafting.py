@@ -119,7 +119,10 @@ def _step(value: Any) -> ReasoningStep:
 
 
 def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    """The list; one thing in place of a list of one is what models often write."""
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, str | Mapping) and value else []
 
 
 def _text(value: Any) -> str:

@@ -39,6 +39,22 @@ if TYPE_CHECKING:
 
 __all__ = ["run_synthesis"]
 
+#: The steps of the funnel, as the summary has them, up to the gates.
+_STEPS = (
+    "seeds",
+    "seeds_sampled",
+    "seeds_failed",
+    "nodes",
+    "repeats",
+    "stale",
+    "errors",
+    "proposals_failed",
+    "paths",
+    "selected",
+    "drafting_failed",
+    "drafts",
+)
+
 
 async def run_synthesis(
     loaded: Loaded[SynthesisConfig],
@@ -61,6 +77,7 @@ async def run_synthesis(
         kind="synthesis",
         loaded=loaded,
         stages=_stages(loaded.resolved),
+        tools=config.tools,
         host=host,
         options=options,
         observe=observe,
@@ -264,8 +281,8 @@ class Synthesis:
             paths += chosen.paths
             kept: dict[str, list[str]] = {}
             for path in chosen.selected:
-                for node in path.nodes:
-                    kept.setdefault(node, []).append(path.id)
+                for node_id in path.nodes:
+                    kept.setdefault(node_id, []).append(path.id)
             funnel["paths"] += len(chosen.paths)
             funnel["selected"] += len(chosen.selected)
             for node in tree:
@@ -276,6 +293,8 @@ class Synthesis:
                 value = dump(evolve(node, kept_by=tuple(kept.get(node.id, ()))))
                 if node.result is not None:
                     value["result"]["text"] = stored_text(node.result.text, run.blobs)
+                    if node.result.shown is None:
+                        del value["result"]["shown"]
                 yield encode(value) + b"\n"
 
     def _summary(
@@ -284,14 +303,12 @@ class Synthesis:
         by_gate = Counter(draft.gates[-1].name for draft in rejected)
         accepted = funnel["drafts"] - len(rejected)
         total = sum(usage.values(), Usage())
-        steps = ("seeds", "seeds_sampled", "seeds_failed", "nodes", "repeats", "stale", "errors", "proposals_failed")
-        steps += ("paths", "selected", "drafting_failed", "drafts")
         return {
             "kind": "synthesis",
             "status": status,
             "counts": {"seeds": funnel["seeds"], "accepted": accepted, "rejected": len(rejected)},
             "funnel": {
-                **{step: funnel[step] for step in steps},
+                **{step: funnel[step] for step in _STEPS},
                 "rejected": {name: by_gate[name] for name in sorted(by_gate)},
                 "accepted": accepted,
             },

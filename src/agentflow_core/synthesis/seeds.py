@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from agentflow_core.errors import DataError
 from agentflow_core.records import Seed
 from agentflow_core.rows import Row, read_rows
@@ -55,22 +57,21 @@ def _seeds(rows: Iterable[Row]) -> list[Seed]:
 
 def _seed(row: Row) -> Seed:
     if isinstance(row.value, Seed):
+        _seed_id(row, row.value.id)
         return row.value
-    value = {"content": row.value} if isinstance(row.value, str) else row.value
+    value: Any = {"content": row.value} if isinstance(row.value, str) else row.value
     if not isinstance(value, Mapping):
         raise row.error(f"expected a text or an object, found {type(value).__name__}")
     content = value.get("content")
     if not isinstance(content, str) or not content.strip():
         raise row.error("a seed needs a 'content'", hint=f"the row has: {', '.join(map(str, value)) or 'nothing'}")
-    for part in ("kwargs", "session"):
-        if not isinstance(value.get(part) or {}, Mapping):
-            raise row.error(f"{part!r} is not an object")
+    row = evolve(row, value=value)
     known = {"id", "content", "kwargs", "session"}
     return Seed(
         id=_seed_id(row, value.get("id")),
         content=content.strip(),
-        kwargs=value.get("kwargs") or {},
-        session=value.get("session"),
+        kwargs=row.mapping("kwargs"),
+        session=row.mapping("session") or None,
         unknown={key: item for key, item in value.items() if key not in known},
     )
 

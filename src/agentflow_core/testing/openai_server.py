@@ -342,7 +342,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--responder", default="", help="package.module:function, from body to message; default: echo")
     parser.add_argument("--api-key", default=None)
     parser.add_argument("--model", action="append", default=[], help="a name that is known (default: any)")
-    parser.add_argument("--refuse", action="append", default=[], choices=["json_schema", "tool", "json_object", "max_tokens"])
+    parser.add_argument(
+        "--refuse", action="append", default=[], choices=["json_schema", "tool", "json_object", "max_tokens"]
+    )
     for fault in ("rate-limit", "server-error", "disconnect", "malformed"):
         parser.add_argument(f"--{fault}", type=float, default=0.0, metavar="SHARE")
     parser.add_argument("--retry-after", type=float, default=None, metavar="SECONDS")

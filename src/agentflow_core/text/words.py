@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from hashlib import blake2b
-from itertools import islice
-from operator import add
+from struct import unpack_from
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["contains", "hash64", "normalize", "novelty", "overlap", "shingles", "shingles_of", "tokens"]
 
-_WORD = re.compile(r"\w+")
+_ASCII_BREAKS = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) == "_")}
 #: Scripts that are written without spaces: every character is a word of its own there.
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD_ANY = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-_MASK = (1 << 64) - 1
+_LONGEST_RUN = 50
 
 
 def normalize(text: str) -> str:
@@ -33,7 +32,7 @@ def normalize(text: str) -> str:
 def tokens(text: str) -> list[str]:
     """The words of ``text`` in order: NFKC, case-folded runs of letters and digits; CJK characters one by one."""
     if text.isascii():
-        return _WORD.findall(text.lower())
+        return text.lower().translate(_ASCII_BREAKS).split()  # three times as fast as the expression below
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _WORD_ANY.findall(folded)
 
@@ -43,19 +42,20 @@ def hash64(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
-class _WordHashes(dict[str, int]):
-    """Hashes of the words seen lately; it starts anew when it has grown large."""
+class _WordLanes(dict[str, bytes]):
+    """Hashes of the words seen lately, each in a lane of 16 bytes; it starts anew when it has grown large."""
 
     LIMIT = 1 << 17
 
-    def __missing__(self, word: str) -> int:
+    def __missing__(self, word: str) -> bytes:
         if len(self) >= self.LIMIT:
             self.clear()
-        value = self[word] = hash64(word)
+        value = self[word] = hash64(word).to_bytes(_LANE, "little")
         return value
 
 
-_hash_of_word = _WordHashes().__getitem__
+_LANE = 16
+_lane_of_word = _WordLanes().__getitem__
 
 
 def shingles(text: str, n: int = 5) -> set[int]:
@@ -64,16 +64,26 @@ def shingles(text: str, n: int = 5) -> set[int]:
 
 
 def shingles_of(words: Sequence[str], n: int = 5) -> set[int]:
-    """`shingles` of words that are cut already."""
-    hashes = list(map(_hash_of_word, words))
-    if not hashes:
+    """`shingles` of words that are cut already.
+
+    Raises:
+        ValueError: ``n`` is not between 1 and 50.
+    """
+    if not 1 <= n <= _LONGEST_RUN:
+        raise ValueError(f"a shingle has 1 to {_LONGEST_RUN} words, not {n}")
+    if not words:
         return set()
-    width = min(n, len(hashes))
-    # Word hashes weighted by powers of two: distinct runs of words have distinct sums, short of a chance of 2**-60.
-    runs = hashes[: len(hashes) - width + 1]
+    width = min(n, len(words))
+    count = len(words) - width + 1
+    # The hash of a run is the sum of its words' hashes weighted by powers of two: distinct runs have distinct sums,
+    # short of a chance of 2**-60. All runs are summed at once, in the lanes of one long integer; half of a lane is
+    # free, so that sums do not reach the next.
+    lanes = int.from_bytes(b"".join(map(_lane_of_word, words)), "little")
+    sums = lanes
     for offset in range(1, width):
-        runs = list(map(add, map(add, runs, runs), islice(hashes, offset, None)))
-    return {run & _MASK for run in runs}
+        sums = (sums << 1) + (lanes >> (8 * _LANE * offset))
+    summed = sums.to_bytes(_LANE * (len(words) + 1), "little")
+    return set(unpack_from(f"<{2 * count}Q", summed)[::2])
 
 
 def novelty(new: Set[int], seen: Set[int]) -> float:

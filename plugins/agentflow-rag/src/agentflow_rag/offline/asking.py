@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from agentflow_rag.offline.english import AUXILIARIES, base_form, past_form
+from agentflow_rag.offline.english import AUXILIARIES, PREPOSITIONS, base_form, past_form
 from agentflow_rag.offline.sentences import sentences
 
 if TYPE_CHECKING:
@@ -34,10 +34,23 @@ _SITS = re.compile(
     rf"empties|rises|begins) (?P<where>in|at|on|into|near) (?P<answer>{_NAME}(?:, {_NAME})*)(?P<after>.*)$"
 )
 _BY = re.compile(
-    rf"^(?P<aux>is|was|are|were) (?:(?P<both>\w+ed|written) and )?(?P<part>\w+)(?P<middle>(?: [^,]*?)?) by (?P<answer>{_NAME})(?P<after>.*)$"
+    r"^(?:is|was|are|were) (?:\w+ed, )?(?:(?:\w+ed|written) and )?(?P<part>\w+)(?P<middle>(?: (?:in|on|at|for|from|as) [^,]{1,40}?)?) by "
+    r"(?P<who>[^,;]+?)(?P<after>(?:,| and | in | at | for | on | from | as | who | after | to | with ).*)?$"
 )
+_NATIONAL = re.compile(r"[A-Z][a-z]+(?:an|ish|ese|ch)")
+_ENDS_WITH_NAME = re.compile(rf"(?:^|\s)(?P<answer>{_NAME})$")
 _CAPITAL_IS = re.compile(rf"\bwhose capital is (?P<answer>{_NAME})$")
-_CAPITAL_OF = re.compile(rf"^is the capital of (?:the )?(?P<answer>{_NAME})(?: |$)")
+_KNOWN_AS = re.compile(
+    rf"^(?P<aux>is|was|were|are) (?:also |formerly |previously |originally |better |commonly )?known as (?:the )?(?P<answer>{_NAME})(?P<after>.*)$"
+)
+_COMES_FROM = re.compile(rf"^(?:is|was|are|were) an? [\w -]+ from (?P<answer>{_NAME}(?:, {_NAME})*)$")
+_LIES_IN = re.compile(rf"^(?:is|was|are) (?:an?|the) [\w –-]+? (?:in|at) (?P<answer>{_NAME}(?:, {_NAME})*)(?:$|,| with | that | which )")
+_SPAN = re.compile(r"^(?P<before>.+?) (?:from|between) (?P<answer>[12]\d{3} (?:until|to|and) [12]\d{3})(?P<after>.*)$")
+_HAS_DONE = re.compile(
+    r"^(?P<aux>has|have) (?:also )?(?P<part>\w+(?:ed|ten|ung|old|on|ade)) (?:about |over |more than |nearly |at least )?"
+    r"(?P<answer>\d[\d,.]*(?: million| billion)?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) (?P<what>[a-z][\w-]+)(?P<after>.*)$"
+)
+_NATION = re.compile(r"^(?:is|was) an? (?P<answer>[A-Z][a-z]+(?:an|ish|ese|ch|i|ek|sh)(?:[-–][A-Z][a-z]+)?) (?:[\w’-]+ ?)+")
 _NAMED_AFTER = re.compile(rf"^(?:is|was) named (?:after|for) (?P<answer>{_NAME})")
 _MEASURE = re.compile(
     r"\b(?:a|an|with a|with the|the|its) (?P<what>length|diameter|population|span|height|area|atomic number|depth|capacity|"
@@ -53,7 +66,7 @@ _COUNT = re.compile(
 )
 _OBJECT = re.compile(
     rf"^(?P<verb>wrote|composed|painted|directed|founded|discovered|invented|designed|created|built|developed|patented|"
-    rf"established|launched|visited) (?:the )?(?P<answer>{_NAME})(?P<after>.*)$"
+    rf"established|launched|visited|won|received|joined|led|managed) (?:the )?(?P<answer>{_NAME})(?P<after>.*)$"
 )
 _BORN = re.compile(rf"\((?:[^()]*?[;,] )?(?:born|b\.) (?P<answer>{_DATE})")
 _LIVED = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{_DATE}) ?[–-] ?(?P<end>{_DATE})")
@@ -76,12 +89,13 @@ def facts(profile: Profile) -> list[Fact]:
     """What can be asked of the document's subject, best first."""
     found: list[Fact] = []
     person = profile.kind is not None and profile.kind.is_person
+    place = profile.kind is not None and profile.kind.is_place
     for clause in profile.clauses:
-        found += _of_clause(clause, person=person)
+        found += _of_clause(clause, person=person, place=place)
     found += _of_life(profile, person=person)
     unique: dict[tuple[str, str], Fact] = {}
     for fact in found:
-        if fact.answer and fact.answer not in fact.question:
+        if len(fact.answer) > 1 and fact.answer not in fact.question and not fact.answer.endswith(("U.S", "St")):
             unique.setdefault((fact.question, fact.answer), fact)
     return sorted(unique.values(), key=lambda fact: fact.rank)
 
@@ -111,13 +125,13 @@ def _of_life(profile: Profile, *, person: bool) -> Iterator[Fact]:
         )
 
 
-def _of_clause(clause: Clause, *, person: bool) -> Iterator[Fact]:
+def _of_clause(clause: Clause, *, person: bool, place: bool) -> Iterator[Fact]:
     phrase = clause.phrase
 
     def fact(question: str, answer: str, kind: str, rank: int) -> Fact:
         return Fact(
-            question=" ".join(question.split()),
-            answer=answer.strip(" ,."),
+            question=" ".join(question.split()).replace(" ?", "?"),
+            answer=re.sub(r"^the ", "", answer.strip(" ,.")),
             answer_type=kind,
             sentence=clause.sentence,
             statement=f"{{}} {phrase}",
@@ -130,15 +144,23 @@ def _of_clause(clause: Clause, *, person: bool) -> Iterator[Fact]:
         yield fact("Where did {} die?", found["answer"], "place", 0)
     if found := _CAPITAL_IS.search(phrase):
         yield fact("What is the capital of {}?", found["answer"], "place", 0)
-    if found := _CAPITAL_OF.match(phrase):
-        yield fact("Of which country is {} the capital?", found["answer"], "place", 2)
     if found := _NAMED_AFTER.match(phrase):
         yield fact("After whom or what is {} named?", found["answer"], "entity", 0)
     elif found := _BY.match(phrase):
-        past = past_form(found["part"])
-        if past is not None and not person:
-            tail = _after(found["after"])
-            yield fact(f"Who {past} {{}}{found['middle']}{tail}?", found["answer"], "entity", 0)
+        yield from _by_whom(found, fact, person=person)
+    if found := _KNOWN_AS.match(phrase):
+        yield fact(f"What {found['aux']} {{}} known as{_after(found['after'])}?", found["answer"], "entity", 1)
+    if (found := _COMES_FROM.match(phrase)) and not place:
+        yield fact("Where does {} come from?" if phrase.startswith("is") else "Where did {} come from?", found["answer"], "place", 2)
+    if (found := _LIES_IN.match(phrase)) and place:
+        yield fact("Where is {}?", found["answer"], "place", 3)
+    if found := _SPAN.match(phrase):
+        yield from _during(found, fact)
+    if found := _HAS_DONE.match(phrase):
+        question = f"How many {found['what']} {found['aux']} {{}} {found['part']}{_after(found['after'])}?"
+        yield fact(question, found["answer"], "number", 1)
+    if (found := _NATION.match(phrase)) and person:
+        yield fact("What is the nationality of {}?", found["answer"], "entity", 4)
     if (found := _SITS.match(phrase)) and found["where"] != "near":
         yield from _where(found, fact)
     if found := _ATOMIC.search(phrase):
@@ -162,11 +184,22 @@ def _of_clause(clause: Clause, *, person: bool) -> Iterator[Fact]:
         yield from _when(found, "In what year", "date", fact, 1)
 
 
+def _by_whom(found: re.Match[str], fact: _Make, *, person: bool) -> Iterator[Fact]:
+    past, name = past_form(found["part"]), _ENDS_WITH_NAME.search(found["who"])
+    after = found["after"] or ""
+    if past is None or name is None or person or after.startswith(" and ") or re.match(r", (?:and )?[A-Z]", after):
+        return
+    if len(name["answer"]) > 3 and not _NATIONAL.fullmatch(name["answer"]):
+        yield fact(f"Who {past} {{}}{found['middle']}{_after(after)}?", name["answer"], "entity", 0)
+
+
 def _after(text: str) -> str:
     """What follows the answer, up to the next clause."""
     stop = _AFTER_STOP.search(text)
+    if stop is not None and (stop[0] == "," or stop[0] == " and "):
+        return ""  # perhaps a list, of which nothing may be cut off
     rest = (text if stop is None else text[: stop.start()]).rstrip(" ,;")
-    return rest if len(rest.split()) <= 10 else ""
+    return rest if len(rest.split()) <= 10 and not re.match(r" ?[a-z]+ed\b", rest) else ""
 
 
 def _when(found: re.Match[str], asks: str, kind: str, fact: _Make, rank: int) -> Iterator[Fact]:
@@ -183,9 +216,23 @@ def _when(found: re.Match[str], asks: str, kind: str, fact: _Make, rank: int) ->
         yield fact(f"{asks} did {{}} {base} {rest}{after}?", found["answer"], kind, rank)
 
 
+def _during(found: re.Match[str], fact: _Make) -> Iterator[Fact]:
+    words = found["before"].split()
+    verb, rest = words[0], " ".join(words[1:])
+    if len(words) > 14 or "," in found["before"] or " and " in found["before"]:
+        return
+    if verb in AUXILIARIES and rest:
+        yield fact(f"During which years {verb} {{}} {rest}?", found["answer"], "date", 1)
+    elif base := base_form(verb):
+        yield fact(f"During which years did {{}} {base} {rest}?", found["answer"], "date", 1)
+
+
 def _where(found: re.Match[str], fact: _Make) -> Iterator[Fact]:
     verb, where = found["verb"], found["where"]
     after = _after(found["after"])
+    follows = found["after"].split()
+    if follows and follows[0][0].islower() and follows[0] not in PREPOSITIONS and follows[0] not in ("and", "but", "which"):
+        return
     first, _, rest = verb.partition(" ")
     if first in AUXILIARIES:
         yield fact(f"Where {first} {{}} {rest}{after}?", found["answer"], "place", 1)
@@ -193,7 +240,7 @@ def _where(found: re.Match[str], fact: _Make) -> Iterator[Fact]:
         if where == "into":
             yield fact(f"Into which body of water does {{}} {'flow' if verb == 'flows' else 'empty'}{after}?", found["answer"], "place", 0)
     elif verb == "lies" and where == "on":
-        yield fact(f"On which river or coast does {{}} lie{after}?", found["answer"], "place", 1)
+        yield fact(f"On which river or body of water does {{}} lie{after}?", found["answer"], "place", 1)
     elif verb in ("takes place", "rises", "begins", "hangs", "stands", "lies"):
         base = {"takes place": "take place", "lies": "lie"}.get(verb, verb.removesuffix("s"))
         yield fact(f"Where does {{}} {base}{after}?", found["answer"], "place", 1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from agentflow_rag.offline.english import AUXILIARIES, is_finite, is_participle, is_person_noun, is_place_noun
+from agentflow_rag.offline.english import AUXILIARIES, CREATION, is_finite, is_participle, is_person_noun, is_place_noun
 from agentflow_rag.offline.names import base_title
 from agentflow_rag.offline.sentences import sentences, without_asides
 
@@ -23,7 +23,8 @@ _DEFINES = re.compile(r"^(is|was|are|were) (?:(an?|the) |one of (?:the )?(?:\w+ 
 _KIND_STOPS = re.compile(
     r"\s(?:of|in|on|at|by|for|from|with|who|whom|whose|which|that|where|when|between|near|to|and|or|as|held|set|about|"
     r"based|located|situated|written|directed|born|made|founded|formed|used|known|starring|featuring|through|off|during|"
-    r"under|over|within|whether|published|released|produced|created|developed|built|\w+ed by)\b|[,;:]"
+    r"under|over|within|whether|published|released|produced|created|developed|built|\w+ed by)\b|[,;:]|"
+    r"\s\w+(?:ed|ing)(?= (?:in|on|by|with|as|to|from|at|for|of|into)\b|$)"
 )
 _SUPERLATIVE = re.compile(r"(?i)\b(?:\w{3,}est|most|first|second|third|fourth|fifth|last|only|current|former|main|same|largest)\b")
 _REDUCED = re.compile(
@@ -38,7 +39,7 @@ _RELATIVE = re.compile(r",? (who|that|which) ((?:was|is|were|are|had|has|\w+ed|\
 _TAIL = re.compile(r"[.!?;:,\s\"”]+$")
 #: Words that are said of things but do not say what they are.
 _EMPTY_KINDS = frozenset(
-    "one part name member kind type form piece set term example arm way result series' person thing practice office act "
+    "one part north south east west mile name member kind type form piece set term example arm way result series' person thing practice office act "
     "reference couple pair number variety collection combination process means lot body use state".split()
 ) - {"state"}
 _KIND_NAMES = {"capital": "capital city", "seat": "city", "capital and largest city": "capital city"}
@@ -118,12 +119,17 @@ def _verb_phrase(plain: str, name: str, kind: Kind | None, *, first: bool, follo
         found = re.match(r"^(.{3,120}?)[\"”]?,? ((?:is|was|are|were) (?:an?|the|one) .+)$", plain)
         if found and _same_name(found[1], name):
             return found[2]
+        apposition = re.match(r"^(.{3,80}?), (an? [A-Za-z].+)$", plain)
+        if apposition and _same_name(apposition[1], name):
+            return f"is {apposition[2]}"
     return None
 
 
 def _subjects(name: str, kind: Kind | None) -> list[str]:
     starts = [name, f"The {name}"]
     words = name.split()
+    if "," in name:
+        starts.append(name.partition(",")[0])
     if kind is not None:
         if kind.is_person and 2 <= len(words) <= 4 and words[-1][0].isupper() and not words[-1].endswith("."):
             starts.append(words[-1])
@@ -148,7 +154,7 @@ def _same_name(full: str, name: str) -> bool:
     want = re.findall(r"\w+", name.casefold())
     if len(have) > 10 or not want:
         return False
-    return set(want) <= set(have) or (len(want) > 1 and want[-1] in have and want[0][0] in {word[0] for word in have})
+    return set(want) <= set(have) or (len(want) > 1 and want[-1] == have[-1])
 
 
 def _kind(phrase: str) -> Kind | None:
@@ -156,8 +162,7 @@ def _kind(phrase: str) -> Kind | None:
     if defines is None:
         return None
     rest = defines[3]
-    stop = _KIND_STOPS.search(" " + rest)
-    words = (rest if stop is None else rest[: max(0, stop.start() - 1)]).strip(' "“”').split()
+    words = _kind_words(rest)
     words = [word for word in words if word.lower() not in ("very", "best-known", "so-called")]
     if not words or len(words) > 7:
         words = words[-2:]
@@ -166,7 +171,7 @@ def _kind(phrase: str) -> Kind | None:
     head = words[-1].casefold()
     if head in _EMPTY_KINDS or not head.isalpha() and "-" not in head:
         return None
-    if _SUPERLATIVE.search(" ".join(words)):
+    if _SUPERLATIVE.search(" ".join(words)) or re.match(r"\d+(?:st|nd|rd|th)$", words[0]):
         words = words[-1:]
     text = " ".join(words)
     return Kind(
@@ -177,6 +182,21 @@ def _kind(phrase: str) -> Kind | None:
     )
 
 
+def _kind_words(rest: str) -> list[str]:
+    stop = _KIND_STOPS.search(" " + rest)
+    words = (rest if stop is None else rest[: max(0, stop.start() - 1)]).strip(' "“”').split()
+    if stop is None or stop[0] not in (" and", " or") or not words or _says_what(words[-1]):
+        return words
+    # ``science fiction and fantasy author``: the noun comes after ``and``
+    more = _KIND_STOPS.search(" " + rest, stop.end())
+    longer = (rest if more is None else rest[: max(0, more.start() - 1)]).strip(' "“”').split()
+    return longer if longer and len(longer) <= 7 and _says_what(longer[-1]) else words
+
+
+def _says_what(noun: str) -> bool:
+    return is_person_noun(noun) or is_place_noun(noun) or noun.casefold() in CREATION
+
+
 def _pieces(phrase: str) -> list[str]:
     """The phrase, taken apart into phrases that each stand by themselves after the subject."""
     verb = phrase.split(" ", 1)[0]
@@ -184,7 +204,7 @@ def _pieces(phrase: str) -> list[str]:
     if verb in AUXILIARIES and _DEFINES.match(phrase):
         relative = _RELATIVE.search(phrase)
         reduced = _REDUCED.search(phrase)
-        if relative and is_finite(relative[2].split(" ", 1)[0]):
+        if relative and is_finite(relative[2].split(" ", 1)[0]) and _of_subject(phrase, relative):
             found = [phrase[: relative.start()], *_coordinated(relative[2])]
         elif reduced:
             said = reduced[1]
@@ -203,13 +223,19 @@ def _pieces(phrase: str) -> list[str]:
     return [piece for piece in tidy if len(piece.split()) >= 2]
 
 
+def _of_subject(phrase: str, relative: re.Match[str]) -> bool:
+    """Whether the relative clause is about the subject and not about a name right before it."""
+    named = phrase[: relative.start()].split()[-1][0].isupper()
+    return not (named and (relative[1] == "who" or relative[0].startswith(",")))
+
+
 def _coordinated(phrase: str) -> list[str]:
     """``was born in A and died in B``: two phrases; a participle after ``and`` takes the auxiliary of the first."""
     found: list[str] = []
     auxiliary = phrase.split(" ", 1)[0]
     rest = phrase
     position = 0
-    while stop := re.compile(r",? and (?:also |later |then |subsequently )?(\w+)").search(rest, position):
+    while stop := re.compile(r",? and (?:also |later |then |subsequently |first |originally )?(\w+)").search(rest, position):
         word = stop[1]
         before = rest[: stop.start()]
         participle = auxiliary in AUXILIARIES and is_participle(word) and _passive(before)

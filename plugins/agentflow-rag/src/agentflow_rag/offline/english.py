@@ -7,7 +7,9 @@ import re
 __all__ = [
     "AUXILIARIES",
     "CREATION",
+    "MAKERS",
     "PREPOSITIONS",
+    "WORKS",
     "base_form",
     "is_finite",
     "is_participle",
@@ -18,7 +20,7 @@ __all__ = [
 
 AUXILIARIES = frozenset({"is", "was", "are", "were"})
 PREPOSITIONS = frozenset(
-    "at by for from in into near of off on onto over through to under upon with within across along around between "
+    "at by for from in into near off on onto over through to under upon with within across along around between "
     "against after behind below beside".split()
 )
 #: past form: base form, past participle where it differs from the past
@@ -82,7 +84,7 @@ _NOT_PERSONS = frozenset(
     "motor corridor harbor harbour factor sector error minor major interior exterior transistor tractor reactor motor "
     "flower border quarter master poster folder charter meter member thriller killer fighter bomber cruiser carrier "
     "user server router tracker container helicopter sister brother other chamber summer winter dinner supper laser "
-    "conifer glacier crater geyser tributary spider tiger beaver cover river-power trailer soccer cancer register".split()
+    "conifer skyscraper glacier crater geyser tributary spider tiger beaver cover river-power trailer soccer cancer register".split()
 ) - {"sister", "brother"}
 _PLACE = frozenset(
     "city town village country state province county region island capital municipality district borough suburb "
@@ -95,12 +97,24 @@ _PLACE = frozenset(
 CREATION = {
     "novel": "wrote", "novella": "wrote", "book": "wrote", "poem": "wrote", "play": "wrote", "story": "wrote",
     "trilogy": "wrote", "comedy": "wrote", "tragedy": "wrote", "epic": "wrote", "essay": "wrote", "memoir": "wrote",
-    "opera": "composed", "symphony": "composed", "oratorio": "composed", "ballet": "composed", "concerto": "composed",
-    "quintet": "composed", "waltz": "composed", "suite": "composed", "cantata": "composed", "overture": "composed",
+    "opera": "wrote", "symphony": "wrote", "oratorio": "wrote", "ballet": "wrote", "concerto": "wrote",
+    "quintet": "wrote", "waltz": "wrote", "suite": "wrote", "cantata": "wrote", "overture": "wrote",
     "painting": "painted", "portrait": "painted", "fresco": "painted", "sculpture": "made", "statue": "made",
     "song": "recorded", "single": "recorded", "album": "recorded", "film": "made", "documentary": "made",
-    "series": "created", "manga": "created", "comic": "created", "soundtrack": "recorded",
+    "series": "created", "manga": "created", "comic": "created", "soundtrack": "recorded", "ballad": "recorded",
+    "track": "recorded", "score": "composed", "aria": "composed", "EP": "recorded",
 }  # fmt: skip
+#: Sorts of works: a noun of one does not name a thing of another.
+WORKS = (
+    frozenset({"song", "single", "track", "ballad", "aria", "hit"}),
+    frozenset({"album", "ep", "soundtrack", "compilation", "lp"}),
+    frozenset({"film", "movie", "drama", "featurette", "documentary", "series", "comedy", "thriller", "episode", "show"}),
+    frozenset({"novel", "novella", "book", "poem", "trilogy", "memoir", "biography"}),
+)
+#: What is not a person and makes such things all the same.
+MAKERS = frozenset({"band", "group", "duo", "trio", "orchestra", "company", "studio", "publisher", "act", "quartet"}) | frozenset(
+    {"organization", "organisation", "university", "agency", "government", "label", "corporation", "team", "boyband"}
+)
 
 
 def base_form(past: str) -> str | None:

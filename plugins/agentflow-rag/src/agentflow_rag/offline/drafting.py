@@ -1,0 +1,138 @@
+"""Draft questions that bridge two documents: one says who or what is meant, the other holds the answer."""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+from agentflow_core.records import QA, Evidence, ReasoningStep
+from attrs import frozen
+
+from agentflow_rag.offline.asking import Fact, facts
+from agentflow_rag.offline.checks import answers_alone, hides
+from agentflow_rag.offline.clauses import profile
+from agentflow_rag.offline.comparing import comparisons
+from agentflow_rag.offline.describing import Description, descriptions
+from agentflow_rag.offline.reading import seen_on_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agentflow_core.records import DraftInputs
+
+    from agentflow_rag.offline.clauses import Profile
+
+__all__ = ["draft"]
+
+#: Of each pair of documents, so many descriptions and facts are combined.
+_DESCRIPTIONS = 4
+_FACTS = 8
+_QUESTION_WORDS_MOST = 60
+
+
+@frozen(kw_only=True)
+class Candidate:
+    """A draft and how well it reads: lower is better."""
+
+    qa: QA
+    rank: int
+
+
+def draft(inputs: DraftInputs) -> list[QA]:
+    """Up to ``inputs.n`` drafts over the documents that were read on the path, best first."""
+    seen = seen_on_path(inputs.path)
+    profiles = _distinct([profile(read) for read in seen.read])
+    texts = list(seen.texts.values())
+    found = [
+        candidate
+        for source, target in permutations(profiles, 2)
+        for candidate in _bridges(inputs, source, target, texts)
+    ]
+    found += [
+        Candidate(qa=_qa(inputs, made.question, made.answer, "yes_no", made.steps), rank=20)
+        for left, right in permutations(profiles, 2)
+        for made in comparisons(left, right)
+    ]
+    wanted = set(inputs.answer_types)
+    chosen: list[QA] = []
+    asked: set[tuple[str, str]] = set()
+    for candidate in sorted(found, key=lambda item: (item.rank, len(item.qa.question), item.qa.question)):
+        key = (candidate.qa.reasoning_steps[-1].evidence[0].quote, candidate.qa.answer)
+        if key in asked or (wanted and candidate.qa.answer_type not in wanted):
+            continue
+        asked.add(key)
+        chosen.append(candidate.qa)
+        if len(chosen) == inputs.n:
+            break
+    return chosen
+
+
+def _distinct(profiles: Sequence[Profile]) -> list[Profile]:
+    found: dict[str, Profile] = {}
+    for item in profiles:
+        kept = found.get(item.doc_id)
+        if kept is None or len(item.text) > len(kept.text):
+            found[item.doc_id] = item
+    return list(found.values())
+
+
+def _bridges(inputs: DraftInputs, source: Profile, target: Profile, texts: Sequence[str]) -> Iterator[Candidate]:
+    for description in descriptions(source, target)[:_DESCRIPTIONS]:
+        for fact in facts(target)[:_FACTS]:
+            question = _question(description, fact, target)
+            if question is None or len(question.split()) > _QUESTION_WORDS_MOST:
+                continue
+            if not hides(question, fact.answer, target.name) or answers_alone(question, fact.answer, texts):
+                continue
+            steps = (
+                _step(_first_step(description, source, target), source, description.sentence),
+                _step(_sentence(fact.statement.replace("{}", target.name)), target, fact.sentence),
+            )
+            yield Candidate(
+                qa=_qa(inputs, question, fact.answer, fact.answer_type, steps), rank=description.rank + fact.rank
+            )
+
+
+def _question(description: Description, fact: Fact, target: Profile) -> str | None:
+    """The fact's question about the description; a description that holds the answer says less of its kind."""
+    subject = description.text
+    if target.kind is None:
+        return None
+    clue = description.clue
+    if re.search(rf"(?<!\w){re.escape(fact.answer)}(?!\w)", f"{clue} {subject}"):
+        subject = subject.replace(f"the {target.kind.phrase}", f"the {target.kind.head}", 1)
+        clue = clue.replace(f"a certain {target.kind.phrase}", f"a certain {target.kind.head}", 1)
+    asked = fact.question.replace("{}", subject)
+    if target.kind.head in fact.question.replace("{}", "").split():
+        return None
+    return f"{clue} {asked}" if clue else asked
+
+
+def _first_step(description: Description, source: Profile, target: Profile) -> str:
+    if description.clue:
+        article = description.clue.replace(f"a certain {target.kind.phrase if target.kind else ''}", target.name)
+        return article if article != description.clue else f"{description.clue} Meant is {target.name}."
+    return _sentence(f"{description.text} is {target.name}")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _step(said: str, where: Profile, quote: str) -> ReasoningStep:
+    return ReasoningStep(step=said, evidence=(Evidence(node=where.node, quote=quote),))
+
+
+def _qa(
+    inputs: DraftInputs, question: str, answer: str, answer_type: str, steps: tuple[ReasoningStep, ...]
+) -> QA:
+    return QA(
+        id="",
+        seed_id=inputs.seed.id,
+        path_id="",
+        question=f"{question[0].upper()}{question[1:]}",
+        answer=answer,
+        answer_type=answer_type,
+        reasoning_steps=steps,
+    )

@@ -1,0 +1,55 @@
+"""Check the evidence of accepted QA from the run directory alone: plain JSON, nothing of AgentFlow is imported.
+
+    python tests/end_to_end/evidence.py runs/hotpotqa-qa
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+
+def problems(run: Path) -> list[str]:
+    """What is wrong with the accepted pairs of a run: quotes not at their offsets, too few sources, unsupported answers."""
+    nodes = {node["id"]: node for node in _lines(run / "tree.jsonl")}
+    found = []
+    for qa in _lines(run / "qa.jsonl"):
+        evidence = [item for step in qa["reasoning_steps"] for item in step["evidence"]]
+        for item in evidence:
+            text = _text(run, nodes[item["node"]])
+            if text[item["start"] : item["end"]] != item["quote"]:
+                found.append(f"{qa['id']}: the quote {item['quote'][:60]!r} does not stand at {item['start']}")
+        sources = {item["source"].get("doc_id") for item in evidence} - {None}
+        if len(sources) < 2:
+            found.append(f"{qa['id']}: only {len(sources)} source documents")
+        if qa["answer"].lower() in qa["question"].lower():
+            found.append(f"{qa['id']}: the question holds the answer")
+        if not any(qa["answer"].lower() in item["quote"].lower() for item in qa["reasoning_steps"][-1]["evidence"]):
+            found.append(f"{qa['id']}: the last hop's evidence does not hold the answer")
+    return found
+
+
+def seeds_with_qa(run: Path) -> set[str]:
+    """The seeds that at least one accepted pair comes from."""
+    return {qa["seed_id"] for qa in _lines(run / "qa.jsonl")}
+
+
+def _text(run: Path, node: dict) -> str:
+    text = node["result"]["text"]
+    if isinstance(text, str):
+        return text
+    import zstandard  # only where an observation is large enough to be a blob
+
+    sha256 = text["blob"]
+    return zstandard.decompress((run / "blobs" / sha256[:2] / sha256[2:]).read_bytes()).decode()
+
+
+def _lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+if __name__ == "__main__":
+    wrong = problems(Path(sys.argv[1]))
+    print(*wrong, sep="\n")
+    sys.exit(1 if wrong else 0)
