@@ -114,7 +114,7 @@ def conduct_run(
 ) -> Finished:
     """Run ``work(observe=…, stop=…)`` under a progress display and Ctrl-C, print the end card, raise what made it fail."""
 
-    async def run() -> tuple[Finished, Sequence[ToolTiming]]:
+    async def run() -> Finished:
         with open_progress(mode, sys.stdout) as progress:
 
             def observe(event: Event) -> None:
@@ -123,11 +123,11 @@ def conduct_run(
 
             async with StopSignal(observe) as stop:
                 finished = await work(observe=observe, stop=stop)
-        return finished, progress.tally.slowest_tools()
+        if mode != "json":
+            click.echo(end_card(finished.summary, finished.run_dir, slowest=progress.tally.slowest_tools()))
+        return finished
 
-    finished, slowest = run_blocking(run)
-    if mode != "json":
-        click.echo(end_card(finished.summary, finished.run_dir, slowest=slowest))
+    finished = run_blocking(run)
     if finished.error is not None:
         raise finished.error
     return finished

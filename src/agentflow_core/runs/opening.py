@@ -107,9 +107,16 @@ class Workshop:
             retry_failed=self.retry_failed,
         )
         if report.failed and report.failed == report.total:
-            first = report.first_failure
-            why = f"the first: {first.message}" if first else ", ".join(sorted(report.counts))
-            raise RunError(f"all {report.total} units of stage {name!r} failed; {why}")
+            raise RunError(f"all {report.total} units of stage {name!r} failed; the first: {self._first_failure(name)}")
+
+    def _first_failure(self, stage: str) -> str:
+        """What the first failed unit says: what it raised, or what it noted as its ``error``."""
+        for found in self.run.records(stage):
+            if found.error is not None:
+                return found.error.message
+            for noted in found.of("error"):
+                return str(noted["message"])
+        return "no reason was kept"
 
 
 @frozen(kw_only=True)

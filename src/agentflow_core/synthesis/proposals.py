@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from agentflow_core.errors import BadOutputError, ContentFilterError, ContextOverflowError
+from agentflow_core.errors import BadOutputError, ContentFilterError, ContextOverflowError, ModelError
 from agentflow_core.models import ask
 from agentflow_core.names import did_you_mean
 from agentflow_core.prompts import load_prompt
@@ -28,11 +28,11 @@ _TAKEN_SHOWN = 40
 
 @frozen(kw_only=True)
 class Proposals:
-    """What the explorer proposed for one node; ``failed`` is the kind of a model failure that cost this node only."""
+    """What the explorer proposed for one node; ``failure`` is a model failure that costs this node only."""
 
     actions: tuple[Action, ...] = ()
     usage: Usage = Usage()
-    failed: str = ""
+    failure: ModelError | None = None
 
 
 class Explorer:
@@ -58,7 +58,7 @@ class Explorer:
         try:
             asked = await ask(self.model, request, self._parse)
         except (BadOutputError, ContentFilterError, ContextOverflowError) as error:
-            return Proposals(failed=error.kind)
+            return Proposals(failure=error)
         return Proposals(actions=tuple(asked.value[:k]), usage=asked.usage)
 
     def _request(

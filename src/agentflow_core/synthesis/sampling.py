@@ -18,6 +18,7 @@ from agentflow_core.records.events import NodeAdded
 from agentflow_core.synthesis.branches import Branches
 from agentflow_core.synthesis.proposals import Explorer, Proposals
 from agentflow_core.synthesis.tree import Tree, node_order
+from agentflow_core.text import action_key
 
 if TYPE_CHECKING:
     from agentflow_core.blobs import BlobStore
@@ -85,14 +86,16 @@ class Sampler:
         self.observe = observe
         self.explorer = Explorer(model=model, tools=tools, config=config)
         self._schemas = {tool.name: tool.parameters for tool in tools}
+        self._rules = {tool.name: sandbox.tool_traits(tool.name).get("canonicalize") for tool in tools}
 
     async def grow(self, seed: Seed) -> Grown:
         """The tree of the seed.
 
         Raises:
-            ModelError: the model failed in a way that is not one node's own.
+            ModelError: the model failed in a way that is not one node's own, or had nothing usable for the root.
+            SandboxError: the sandbox failed, or had no room.
         """
-        tree = Tree(seed, stale_novelty=self.config.stale_novelty, schemas=self._schemas)
+        tree = Tree(seed, stale_novelty=self.config.stale_novelty, key_of=self._key_of)
         branches = Branches(seed=seed, sandbox=self.sandbox, blobs=self.blobs)
         failed: dict[str, str] = {}
         repeats = 0
@@ -101,7 +104,12 @@ class Sampler:
         while frontier:
             wanted = [self._children_of(node) for node in frontier]
             proposals = await self._propose(tree, frontier, wanted)
-            failed |= {node.id: found.failed for node, found in zip(frontier, proposals, strict=True) if found.failed}
+            for node, found in zip(frontier, proposals, strict=True):
+                if found.failure is None:
+                    continue
+                if node is tree.root:
+                    raise found.failure
+                failed[node.id] = found.failure.kind
             reserved = _reserve(tree, frontier, wanted, proposals)
             again = await self._propose_again(tree, reserved.short)
             usage += reserved.usage + again.usage
@@ -113,6 +121,16 @@ class Sampler:
                 if node.depth < self.config.max_depth and tree.may_grow(node)
             ]
         return Grown(nodes=tuple(tree.in_order()), failed=failed, repeats=repeats, usage=usage)
+
+    def _key_of(self, action: Action) -> str:
+        """What is equal for actions that mean the same: by the tool's own rule, else by its parameters."""
+        rule = self._rules.get(action.tool)
+        if rule is not None:
+            try:
+                return action_key(action.tool, {"": rule(action.params)})
+            except Exception:  # noqa: BLE001 - plugin boundary: parameters that the tool would refuse
+                return action_key(action.tool, action.params)
+        return action_key(action.tool, action.params, self._schemas.get(action.tool))
 
     def _children_of(self, node: Node) -> int:
         return self.config.branching_factor if node.depth < self.config.depth_threshold else 1

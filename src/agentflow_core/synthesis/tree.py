@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentflow_core.records import Action, Node, Observation, Seed, Usage
-from agentflow_core.text import action_key, novelty, shingles
+from agentflow_core.text import novelty, shingles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from agentflow_core.records import Replay
 
@@ -23,13 +23,13 @@ def node_order(node_id: str) -> tuple[int, ...]:
 class Tree:
     """The tree of one seed. Nothing in it depends on the order in which calls complete."""
 
-    def __init__(self, seed: Seed, *, stale_novelty: float, schemas: Mapping[str, Mapping[str, object]]) -> None:
+    def __init__(self, seed: Seed, *, stale_novelty: float, key_of: Callable[[Action], str]) -> None:
         self.seed = seed
         self.stale_novelty = stale_novelty
         root = Node(id=f"{seed.id}/0", seed_id=seed.id, intent=seed.content)
         self.nodes: dict[str, Node] = {root.id: root}
         self.root = root
-        self._schemas = schemas
+        self._key_of = key_of
         self._children: dict[str, int] = {}
         self._reserved: dict[str, Action] = {}
         self._seen: set[int] = set()
@@ -48,7 +48,7 @@ class Tree:
 
     def reserve(self, action: Action) -> bool:
         """Take the action for this tree, unless one that means the same was taken before."""
-        key = action_key(action.tool, action.params, self._schemas.get(action.tool))
+        key = self._key_of(action)
         if key in self._reserved:
             return False
         self._reserved[key] = action

@@ -65,7 +65,9 @@ def _dated(profile: Profile, pattern: re.Pattern[str]) -> _Dated | None:
         if not pattern.match(fact.question):
             continue
         found = dates(fact.answer)
-        year = found[0].year if found else int(fact.answer) if fact.answer.isdigit() else None
+        year = found[0].year if found else None
+        if year is None and fact.answer.isdigit():
+            year = int(fact.answer)
         if year is not None:
             said = fact.statement.replace("{}", profile.name)
             evidence = Evidence(node=profile.node, quote=fact.sentence)

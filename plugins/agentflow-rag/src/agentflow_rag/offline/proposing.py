@@ -1,0 +1,128 @@
+"""Explore a corpus from a seed: search it, read what names it, and follow names to their own documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from agentflow_core.records import Action
+from agentflow_core.text import action_key
+
+from agentflow_rag.offline.names import base_title, mentions_name, name_key, salient_names
+from agentflow_rag.offline.reading import Seen, TextRead, seen_on_path
+
+if TYPE_CHECKING:
+    from agentflow_core.records import ProposeInputs
+
+__all__ = ["propose"]
+
+_SEARCH = "rag:search"
+_GET = "rag:get"
+_FIND = "rag:find"
+_FIRST_HITS = 8
+_SHORT = 120  #: characters of a snippet in the first search: who it is, not the whole story
+_NAMES_AT_ONCE = 8
+
+
+def propose(inputs: ProposeInputs) -> list[Action]:
+    """Up to ``inputs.k`` different actions that are not taken and that the offered tools allow, best first."""
+    offered = {tool.name for tool in inputs.tools}
+    taken = {action_key(action.tool, action.params) for action in inputs.taken}
+    names_taken = {
+        name_key(str(name))
+        for action in inputs.taken
+        for name in (action.params.get("query"), *(action.params.get("queries") or ()))
+        if name
+    }
+    chosen: list[Action] = []
+    for action in _wishes(inputs, names_taken):
+        key = action_key(action.tool, action.params)
+        if action.tool not in offered or key in taken:
+            continue
+        taken.add(key)
+        chosen.append(action)
+        if len(chosen) == inputs.k:
+            break
+    return chosen
+
+
+def _wishes(inputs: ProposeInputs, names_taken: set[str]) -> Iterator[Action]:
+    topic = base_title(inputs.seed.content.strip())
+    seen = seen_on_path(inputs.path)
+    if not seen.queries:
+        yield from _begin(topic)
+    yield from _follow_hits(seen, topic)
+    yield from _look_names_up(seen, topic, names_taken)
+    yield from _read_on(seen)
+    yield from _begin(topic)
+    if seen.read:
+        last = seen.read[-1]
+        yield Action(tool=_FIND, params={"pattern": last.name}, intent=f"Find what else mentions {last.name}.")
+
+
+def _begin(topic: str) -> Iterator[Action]:
+    yield Action(
+        tool=_SEARCH,
+        params={"query": topic, "k": _FIRST_HITS, "snippet_chars": _SHORT},
+        intent=f"Find documents about {topic}.",
+    )
+    yield Action(tool=_FIND, params={"pattern": topic}, intent=f"Find documents that mention {topic}.")
+
+
+def _follow_hits(seen: Seen, topic: str) -> Iterator[Action]:
+    """Documents to read, best first: the topic's own, those that what was read names, those that name the topic."""
+    unread = {doc_id: title for doc_id, title in seen.hits.items() if not seen.has_read(doc_id)}
+    own = [doc_id for doc_id, title in unread.items() if name_key(base_title(title)) == name_key(topic)]
+    named = _named_in(seen.read, unread)
+    naming = [doc_id for doc_id in unread if mentions_name(topic, seen.snippets.get(doc_id, ""))]
+    read_names = [text.name for text in seen.read]
+    backward = [
+        doc_id
+        for doc_id in unread
+        if any(mentions_name(name, seen.snippets.get(doc_id, "")) for name in read_names)
+    ]
+    order = [*own, *named, *backward, *naming] if seen.read else [*own, *naming]
+    for doc_id in dict.fromkeys(order):
+        yield _read(doc_id, unread[doc_id])
+
+
+def _named_in(read: list[TextRead], unread: dict[str, str]) -> list[str]:
+    """Unread documents whose names stand in the texts that were read, the last text first, in order of mention."""
+    found: list[tuple[int, int, str]] = []
+    for age, text in enumerate(reversed(read)):
+        for doc_id, title in unread.items():
+            name = base_title(title)
+            if len(name) > 3 and name_key(name) != name_key(text.name) and mentions_name(name, text.text):
+                found.append((age, text.text.find(name), doc_id))
+    return [doc_id for *_, doc_id in sorted(found)]
+
+
+def _look_names_up(seen: Seen, topic: str, names_taken: set[str]) -> Iterator[Action]:
+    """Search the names of what was read that were not searched yet: which have a document of their own?"""
+    known = set(seen.by_name()) | names_taken | {name_key(topic)}
+    for text in reversed(seen.read):
+        names = [name for name in salient_names(text.text) if name_key(name) not in known and name != text.name]
+        names = names[:_NAMES_AT_ONCE]
+        if len(names) > 1:
+            yield Action(
+                tool=_SEARCH,
+                params={"queries": names, "k": 2, "snippet_chars": 0},
+                intent=f"See which names in {text.name} have documents of their own.",
+            )
+        for name in names:
+            yield Action(
+                tool=_SEARCH,
+                params={"query": name, "k": 3, "snippet_chars": _SHORT},
+                intent=f"Find out more about {name}, which {text.name} mentions.",
+            )
+
+
+def _read_on(seen: Seen) -> Iterator[Action]:
+    """Hits that nothing spoke for, those of the last search first."""
+    for doc_id in dict.fromkeys((*seen.last_hits, *seen.hits)):
+        if not seen.has_read(doc_id):
+            yield _read(doc_id, seen.hits[doc_id])
+
+
+def _read(doc_id: str, title: str) -> Action:
+    return Action(tool=_GET, params={"doc_id": doc_id}, intent=f"Read about {base_title(title)}.")
