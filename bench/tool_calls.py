@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WARM = 500
 CALLS = 20_000
+WORKERS = 32
 
 
 @register_api_tool(name="bench:add", read_only=True)
@@ -75,7 +76,7 @@ async def main() -> None:
         for name, calls in (("bench:add", CALLS), ("counter:add", CALLS), ("bench:add_in_thread", 2_000)):
             took = await median_us(lambda name=name: sandbox.execute(name, {"amount": 3}), calls)
             print(f"{name:32} {took:8.2f} µs   {took / bare:6.0f} × bare")
-        workers = [sandbox.worker(f"w{number}") for number in range(64)]
+        workers = [sandbox.worker(f"w{number}") for number in range(WORKERS)]
         started = perf_counter()
 
         async def run(index: int) -> None:
@@ -83,10 +84,10 @@ async def main() -> None:
                 await workers[index].execute("counter:add")
 
         async with anyio.create_task_group() as tasks:
-            for index in range(64):
+            for index in range(WORKERS):
                 tasks.start_soon(run, index)
-        each = (perf_counter() - started) / (64 * 200) * 1e6
-        print(f"{'64 workers, one session each':32} {each:8.2f} µs a call")
+        each = (perf_counter() - started) / (WORKERS * 200) * 1e6
+        print(f"{WORKERS} workers, one session each     {each:8.2f} µs a call")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from agentflow_core.errors import RunCorruptError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -40,12 +40,9 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 2000",
 )
 _BUSY_TIMEOUT_S = 30.0
-#: How long a commit waits for others to join it, and how many do without after one that nobody joined: a commit wakes
-#: a thread and writes pages, which under load costs more than the rows in it.
-_WINDOW_S = 0.004
-_ALONE = 32
 #: Texts below this are stored as they are; a zstd frame starts with its magic number, which no JSON does.
-_COMPRESS_FROM_BYTES = 512
+_COMPRESS_FROM_BYTES = 4096
+_ROWS_A_STATEMENT = 500
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 #: How many stored requests `nearest` compares closely.
 _CANDIDATES = 16
@@ -74,8 +71,10 @@ class AnswerStore:
     """Answers by key, in the SQLite file at ``path``. The first answer that is put under a key stays.
 
     The file is opened, and made if need be, at first use. Use it on one event loop. Any number of processes may open
-    the same file; what another one adds is seen by those who open it after that. Every method raises `StorageError` when the disk refuses (it is full, read-only, gone) and
-    `RunCorruptError` when the file is not a store or is damaged.
+    the same file; what another one adds is seen by those who open it after that.
+
+    Every method raises `StorageError` when the disk refuses (it is full, read-only, gone) and `RunCorruptError` when
+    the file is not a store or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,7 +82,6 @@ class AnswerStore:
         self._connection: sqlite3.Connection | None = None
         self._known: set[int] = set()
         self._batch = _Batch()
-        self._alone = _ALONE
         self._writing = anyio.Lock()
         self._thread = anyio.CapacityLimiter(1)  # SQLite is used by one thread at a time
 
@@ -136,14 +134,6 @@ class AnswerStore:
 
     async def _commit(self, batch: _Batch) -> None:
         async with self._writing:
-            if self._alone:
-                self._alone -= 1
-            else:
-                await anyio.sleep(_WINDOW_S)
-            if len(batch.rows) > 1:
-                self._alone = 0
-            elif not self._alone:
-                self._alone = _ALONE
             self._batch = _Batch()
             try:
                 await self._in_thread(lambda: self._insert(batch.rows))
@@ -183,17 +173,18 @@ class AnswerStore:
         row = self._open().execute("SELECT key, request, answer FROM answers WHERE key = ?", (key,)).fetchone()
         return _entry(row) if row else None
 
-    def _insert(self, rows: Iterable[tuple[str, bytes | None, bytes]]) -> None:
-        packed = [(key, request and _pack(request), _pack(answer)) for key, request, answer in rows]
+    def _insert(self, rows: Sequence[tuple[str, bytes | None, bytes]]) -> None:
+        """Insert in one statement, which is a transaction of its own: each further call into SQLite would have to
+        get the interpreter lock back from a busy event loop, which takes milliseconds.
+        """
         connection = self._open()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            connection.executemany("INSERT OR IGNORE INTO answers (key, request, answer) VALUES (?, ?, ?)", packed)
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        for start in range(0, len(rows), _ROWS_A_STATEMENT):
+            chunk = rows[start : start + _ROWS_A_STATEMENT]
+            values: list[str | bytes | None] = []
+            for key, request, answer in chunk:
+                values += (key, None if request is None else _pack(request), _pack(answer))
+            marks = ", ".join(["(?, ?, ?)"] * len(chunk))
+            connection.execute(f"INSERT OR IGNORE INTO answers (key, request, answer) VALUES {marks}", values)
 
     def _count(self) -> int:
         (count,) = self._open().execute("SELECT count(*) FROM answers").fetchone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -44,8 +45,9 @@ class BlobStore:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise StorageError(f"cannot write {path}: {error.strerror}", hint="free some space, then resume") from error
+            with suppress(OSError):  # there may be nothing to remove, or no folder for it
+                temporary.unlink()
+            raise StorageError(f"cannot write {path}: {error.strerror or error}", hint="free some space, then resume") from error
         return sha256
 
     def get(self, sha256: str) -> bytes:

@@ -63,9 +63,15 @@ def _leaves(errors: BaseExceptionGroup[BaseException]) -> Iterable[BaseException
 
 def run_blocking(function: Callable[..., Awaitable[T]], *args: object) -> T:
     """Run an async function to its end from blocking code; in a thread of its own where a loop runs already (notebooks)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _loop_is_running():
         return anyio.run(function, *args)
     with start_blocking_portal() as portal:  # an interrupt here cancels the function there
         return portal.call(function, *args)
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

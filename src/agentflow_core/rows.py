@@ -141,7 +141,7 @@ def _csv(file: Iterable[bytes], name: str, delimiter: str) -> Iterator[Row]:
                 raise DataError(f"{where}: more fields than the header names")
             yield Row(value={key: item for key, item in value.items() if item}, where=where, number=number)
     except csv.Error as error:
-        raise DataError(f"{name}:{reader.line_num}: not CSV: {error}") from error
+        raise DataError(f"{name}:{reader.reader.line_num}: not CSV: {error}") from error
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -91,10 +91,10 @@ async def test_long_answers_come_back_byte_for_byte(store):
 
 async def test_puts_that_arrive_together_are_all_stored(store):
     async with anyio.create_task_group() as group:
-        for number in range(300):
+        for number in range(1300):
             group.start_soon(store.put, f"key-{number}", None, b"%d" % number)
-    assert await store.count() == 300
-    assert await store.get("key-299") == b"299"
+    assert await store.count() == 1300
+    assert await store.get("key-1299") == b"1299"
 
 
 async def test_a_cancelled_put_leaves_the_store_usable(store):
@@ -152,6 +152,21 @@ async def test_a_path_that_cannot_be_made_is_a_storage_error(tmp_path):
     async with AnswerStore(tmp_path / "file" / "answers.sqlite") as store:
         with pytest.raises(StorageError, match="cannot use"):
             await store.put("a", None, b"1")
+
+
+async def test_every_put_of_a_commit_that_fails_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused = []
+    async with AnswerStore(tmp_path / "file" / "answers.sqlite") as store, anyio.create_task_group() as group:
+
+        async def put(number):
+            with pytest.raises(StorageError):
+                await store.put(f"key-{number}", None, b"1")
+            refused.append(number)
+
+        for number in range(5):
+            group.start_soon(put, number)
+    assert len(refused) == 5
 
 
 def test_every_put_that_returned_survives_kill_9(tmp_path):

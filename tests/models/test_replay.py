@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from agentflow_core.errors import DataError, ReplayMissError, TransientError
+from agentflow_core.errors import ContextOverflowError, DataError, ReplayMissError, TransientError
 from agentflow_core.models.recording import RecordedModel, recording_store
 from agentflow_core.models.replay import ReplayConfig, ReplayModel
 from agentflow_core.models.trace import call_trace
@@ -82,9 +82,19 @@ async def test_a_directory_without_a_recording_is_refused_when_it_is_opened(tmp_
             pass
 
 
-async def test_failures_are_not_recorded(tmp_path):
+async def test_failures_that_may_pass_are_not_recorded(tmp_path):
     async with recording_store(tmp_path) as store:
         model = RecordedModel(ScriptedModel([TransientError("no")]), store)
         with pytest.raises(TransientError):
             await model.complete(REQUEST)
         assert await store.count() == 0
+
+
+async def test_a_failure_that_the_request_would_meet_again_is_replayed(tmp_path):
+    async with recording_store(tmp_path) as store:
+        with pytest.raises(ContextOverflowError):
+            await RecordedModel(ScriptedModel([ContextOverflowError("too long", status=400)]), store).complete(REQUEST)
+    async with replay(tmp_path) as model:
+        with pytest.raises(ContextOverflowError, match="too long") as caught:
+            await model.complete(REQUEST)
+    assert caught.value.status == 400

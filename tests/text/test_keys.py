@@ -50,7 +50,13 @@ def test_forms_of_one_call_have_one_key(params):
 
 @pytest.mark.parametrize(
     "params",
-    [{"query": "ed wood"}, {"query": "Ed Wood", "k": 6}, {"query": "Ed Wood", "exact": True}, {"query": "Ed, Wood"}, {}],
+    [
+        {"query": "ed wood"},
+        {"query": "Ed Wood", "k": 6},
+        {"query": "Ed Wood", "exact": True},
+        {"query": "Ed, Wood"},
+        {},
+    ],
 )
 def test_calls_that_may_differ_have_different_keys(params):
     assert key(**params) != key(query="Ed Wood")

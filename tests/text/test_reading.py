@@ -73,7 +73,8 @@ def test_an_integer_is_read_back(value):
 
 
 @pytest.mark.parametrize(
-    "text", ["5 January 2010", "January 5, 2010", "January 5th, 2010", "Jan. 5 2010", "5th of January, 2010", "2010-01-05"]
+    "text",
+    ["5 January 2010", "January 5, 2010", "January 5th, 2010", "Jan. 5 2010", "5th of January, 2010", "2010-01-05"],
 )
 def test_forms_of_one_date_are_one(text):
     assert dates(f"born on {text} in") == [Date(2010, 1, 5)]
@@ -95,7 +96,9 @@ def test_names_are_runs_of_capitalised_words():
 
 
 def test_question_words_and_requests_are_no_names():
-    assert proper_names("Which city? Name the river. In what year was University of Kansas founded?") == ["University of Kansas"]
+    assert proper_names("Which city? Name the river. In what year was University of Kansas founded?") == [
+        "University of Kansas"
+    ]
 
 
 def test_quoted_strings_are_found_in_every_style():

@@ -68,7 +68,9 @@ def test_different_runs_have_different_shingles(left, right):
 def test_shingles_are_the_same_in_every_process():
     code = "from agentflow_core.text import shingles; print(sorted(shingles('one two three four five six')))"
     seen = {
-        subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
         for seed in ("1", "2")
     }
     assert seen == {f"{sorted(shingles('one two three four five six'))}\n".encode()}
@@ -138,9 +140,9 @@ def test_near_duplicates_are_found_at_every_size(threshold, size):
 
 def test_near_duplicates_come_most_similar_first_and_have_their_exact_similarity():
     index: NearDuplicates[str] = NearDuplicates(0.5)
-    index.add("half", set(range(0, 20)))
-    index.add("same", set(range(0, 30)))
-    assert index.query(set(range(0, 30))) == [("same", 1.0), ("half", 20 / 30)]
+    index.add("half", set(range(20)))
+    index.add("same", set(range(30)))
+    assert index.query(set(range(30))) == [("same", 1.0), ("half", 20 / 30)]
 
 
 def test_a_key_is_added_once():

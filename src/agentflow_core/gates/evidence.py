@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from agentflow_core.gates.computing import computation
-from agentflow_core.gates.reading import answer_forms, hops, is_yes_no, list_items, only_number, states
+from agentflow_core.gates.reading import answer_forms, hops, is_bare_number, is_yes_no, list_items, only_number, states
 from agentflow_core.interfaces import GateContext, GateOutcome
 from agentflow_core.text import Span, find_quote, normalize_answer
 
@@ -180,8 +180,10 @@ class AnswerSupported:
             if not missing:
                 return GateOutcome(passed=True, reason="every item of the list stands in the evidence")
             return GateOutcome(passed=False, reason=f"{missing[0]!r} of the list does not stand in the evidence")
-        if (value := only_number(draft.answer)) is not None and (how := computation(value, draft.answer, found)):
-            return GateOutcome(passed=True, reason=f"{draft.answer!r} is {how}")
+        if draft.answer_type == "number" or is_bare_number(draft.answer):
+            value = only_number(draft.answer)
+            if value is not None and (how := computation(value, draft.answer, found)):
+                return GateOutcome(passed=True, reason=f"{draft.answer!r} is {how}")
         return GateOutcome(
             passed=False,
             reason=f"{draft.answer!r} neither stands in the evidence of step {last.number} nor follows from it",

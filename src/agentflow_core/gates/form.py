@@ -51,17 +51,23 @@ _SAID_BY = (
 )
 _ENDS = r"(?=\s*(?:[,?.!;:)]|$|(?:what|which|who|whom|whose|when|where|why|how|is|are|was|were|did|does|do)\b))"
 _HIDDEN_CONTEXT = re.compile(
-    rf"""(?<!\w)(?:
-        {_THE}\ (?:{_GIVEN}\ )?{_NOTES}(?!\w|\ (?:of|for|between|that|from|in|against)\b)
-      | {_THE}\ {_GIVEN}\ {_COMMON}
-      | {_THE}\ (?:{_NOTES}|{_COMMON})\ {_GIVEN}
-      | above[\ -]mentioned | {_GIVEN}\ (?:{_NOTES}|documents?|texts?)
-      | {_SAID_BY}\ {_THE}\ {_COMMON}{_ENDS}
-      | search\ results?
-      | (?:document|passage|snippet|source|hit|observation|hop|chunk)\ \#?\[?\d+\]?
-      | doc_id | chunk_id | (?<=\ )\[\d+\]
-    )(?!\w)""",
-    re.IGNORECASE | re.VERBOSE,
+    "(?<!\\w)(?:"
+    + "|".join(
+        (
+            rf"{_THE} (?:{_GIVEN} )?{_NOTES}(?!\w| (?:of|for|between|that|from|in|against)\b)",
+            rf"{_THE} {_GIVEN} {_COMMON}",
+            rf"{_THE} (?:{_NOTES}|{_COMMON}) {_GIVEN}",
+            r"above[ -]mentioned",
+            rf"{_GIVEN} (?:{_NOTES}|documents?|texts?)",
+            rf"{_SAID_BY} {_THE} {_COMMON}{_ENDS}",
+            r"search results?",
+            r"(?:document|passage|snippet|source|hit|observation|hop|chunk) #?\[?\d+\]?",
+            r"doc_id|chunk_id",
+            r"(?<= )\[\d+\]",
+        )
+    )
+    + ")(?!\\w)",
+    re.IGNORECASE,
 )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "answer_forms",
     "head_of_source",
     "hops",
+    "is_bare_number",
     "is_yes_no",
     "list_items",
     "mention_stands_in",
@@ -88,6 +89,12 @@ def only_number(text: str) -> Decimal | None:
     return found[0].value if len(found) == 1 else None
 
 
+def is_bare_number(text: str) -> bool:
+    """Whether a text is one number and nothing else, such as ``$5 million``."""
+    found = numbers(text)
+    return len(found) == 1 and found[0].text == text.strip()
+
+
 @lru_cache(maxsize=512)
 def _words(text: str) -> str:
     return f" {' '.join(tokens(text))} "
@@ -130,9 +137,10 @@ def states(form: str, answer_type: str, text: str) -> bool:
     """Whether ``text`` states the answer ``form``: word for word, as an equal number, or as the same date."""
     if stands_in(form, text):
         return True
-    if answer_type == "number" or not re.search(r"[^\W\d_]{2}", form):
+    if answer_type == "number" or is_bare_number(form):
         value = only_number(form)
-        return value is not None and value in _values(text)
+        if value is not None and value in _values(text):
+            return True
     wanted = _dates(form)
     return len(wanted) == 1 and wanted <= _dates(text)
 

@@ -13,10 +13,8 @@ from attrs import frozen
 from agentflow_core.config import option
 from agentflow_core.errors import DataError, ReplayMissError
 from agentflow_core.models.documents import key_of
-from agentflow_core.models.recording import recorded_request, recording_store
+from agentflow_core.models.recording import read_answer, recorded_request, recording_store
 from agentflow_core.models.trace import call_trace
-from agentflow_core.records import Completion
-from agentflow_core.records.codec import loads
 from agentflow_core.records.results import clean_text
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from agentflow_core.answers import StoredAnswer
-    from agentflow_core.records import ModelRequest
+    from agentflow_core.records import Completion, ModelRequest
 
 __all__ = ["ReplayConfig", "ReplayModel"]
 
@@ -63,7 +61,7 @@ class ReplayModel:
         await self.aclose()
 
     async def complete(self, request: ModelRequest) -> Completion:
-        """The recorded answer.
+        """The recorded answer; raises the failure that was recorded in its place.
 
         Raises:
             ReplayMissError: it was not recorded; the hint shows the nearest request and the difference.
@@ -75,7 +73,7 @@ class ReplayModel:
             raise _miss(request, asked, await self._store.nearest(asked), self.config.path)
         with call_trace() as trace:
             trace.cached = True  # what it once cost is part of the answer, but is not spent again
-        return loads(Completion, stored)
+        return read_answer(stored)
 
     async def aclose(self) -> None:
         """Close the recording."""

@@ -46,7 +46,7 @@ class Observation(Record):
 
 
 @frozen(kw_only=True)
-class Replay:
+class Replay(Record):
     """How a replay of the path to this node compared."""
 
     equal: bool

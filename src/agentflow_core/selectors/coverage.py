@@ -53,6 +53,7 @@ class Coverage:
         taken: list[Choice] = []
         refused: dict[str, Choice] = {}
         chosen: list[str] = []
+        exhausted = False
         while queue and len(chosen) < context.max_selected:
             *_, key, seen = heapq.heappop(queue)
             content = contents[key]
@@ -62,6 +63,7 @@ class Coverage:
                 continue
             if not new:
                 heapq.heappush(queue, (*_rank(content, 0), key, seen))
+                exhausted = True
                 break
             near = _nearest(content, [contents[other] for other in chosen])
             if near is not None and near[1] > context.similarity_threshold:
@@ -72,14 +74,8 @@ class Coverage:
             chosen.append(key)
             reason = f"{new} new of {len(content.shingles)} shingles in {content.steps} steps"
             taken.append(Choice(path_id=key, selected=True, reason=reason))
-        for *_, key, _seen in queue:
-            new = _new(contents[key], covered)
-            reason = (
-                f"{new} new shingles, less per root of length than the {len(chosen)} chosen"
-                if new
-                else "nothing new"
-            )
-            refused[key] = Choice(path_id=key, selected=False, reason=reason)
+        rest = "nothing new" if exhausted else f"the {len(chosen)} chosen ones gain more"
+        refused.update((key, Choice(path_id=key, selected=False, reason=rest)) for *_, key, _seen in queue)
         return [*taken, *(refused[key] for key in sorted(refused))]
 
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -112,10 +113,8 @@ class DocumentFrequencies:
 
 def document_frequencies(nodes: Iterable[Node]) -> DocumentFrequencies:
     """Count words over the different observations that succeeded; equal texts count once."""
-    counts: Counter[str] = Counter()
     texts = {node.result.text for node in nodes if node.result is not None and node.result.ok and node.error is None}
-    for text in texts:
-        counts.update(set(tokens(text)))
+    counts = Counter(chain.from_iterable(set(tokens(text)) for text in texts))
     total = len(texts)
     idf = {word: math.log((1 + total) / (1 + count)) for word, count in counts.items()}
     return DocumentFrequencies(total, counts, idf)

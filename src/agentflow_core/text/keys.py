@@ -67,7 +67,11 @@ def _canonical(value: Any, schema: Mapping[str, Any], name: str) -> Any:
     if isinstance(value, int | float):
         return _number(value)
     if isinstance(value, str):
-        if schema.get("type") in {"integer", "number"} and _NUMBER.fullmatch(value.strip()):
+        if (
+            _types(schema) & {"integer", "number"}
+            and "string" not in _types(schema)
+            and _NUMBER.fullmatch(value.strip())
+        ):
             return _number(_parsed(value.strip()))
         return _sql(value) if name in _SQL_NAMES and _SQL.match(value) else canonical_text(value)
     if isinstance(value, Mapping):
@@ -76,6 +80,12 @@ def _canonical(value: Any, schema: Mapping[str, Any], name: str) -> Any:
         items = _mapping(schema.get("items"))
         return [_canonical(item, items, name) for item in value]
     return canonical_text(str(value))
+
+
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    """The JSON types that a schema names: one, several, or none."""
+    named = schema.get("type")
+    return {named} if isinstance(named, str) else set(named or ())
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

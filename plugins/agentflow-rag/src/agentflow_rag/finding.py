@@ -15,7 +15,7 @@ __all__ = ["Found", "PatternError", "PatternTimeout", "compile_pattern", "find_i
 
 #: A regular expression may take this long on one document.
 TIMEOUT_S = 2.0
-CONTEXT_CHARS = 120
+CONTEXT_CHARS = 60
 MAX_PATTERN_CHARS = 300
 #: Of a whole corpus, so many characters are searched at most.
 MAX_SCANNED_CHARS = 20_000_000

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Findings", "Hit", "Hits", "OpenCorpus"]
 
 MAX_FOUND = 50
-MAX_FOUND_PER_DOCUMENT = 5
+#: Of a whole corpus, the first place in each document is shown; all of them in one document.
+MAX_FOUND_PER_DOCUMENT = 1
 #: Documents that a plain pattern over a whole corpus is looked for in, best match first.
 _CANDIDATES = 500
 

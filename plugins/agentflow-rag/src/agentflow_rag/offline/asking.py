@@ -68,8 +68,19 @@ _OBJECT = re.compile(
     rf"^(?P<verb>wrote|composed|painted|directed|founded|discovered|invented|designed|created|built|developed|patented|"
     rf"established|launched|visited|won|received|joined|led|managed) (?:the )?(?P<answer>{_NAME})(?P<after>.*)$"
 )
-_BORN = re.compile(rf"\((?:[^()]*?[;,] )?(?:born|b\.) (?P<answer>{_DATE})")
+_BORN = re.compile(
+    rf"\((?:[^()]*?[;,] )?(?:born|b\.) (?:[^()]*?[;,] |[^()]*? on )?(?P<answer>{_DATE})(?: in (?P<place>{_NAME}(?:, {_NAME})*))?"
+)
+_BORN_FIRST = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{_DATE}) ?[–-] ")
+_YEARS = re.compile(r"\((?P<answer>1[0-9]\d\d)[–-](?P<end>[12]\d\d\d)\)")
+_BASED_ON = re.compile(rf"^(?P<aux>is|was) (?P<verb>based on|adapted from) (?:the |an? )?(?:[\w’'-]+ ){{0,8}}?(?:, the )?\"?(?P<answer>{_NAME})\"?$")
+_ANY_COUNT = re.compile(
+    r"^(?P<before>(?:has|had|have|is|was|are|were|consists?|contains?|employs?|includes?|spans?|covers?|\w+ed) (?:[\w’'-]+ ){0,7}?)"
+    r"(?:about |over |more than |nearly |approximately |almost |some |only )?(?P<answer>\d[\d,]*(?:\.\d+)?(?: million| billion)?) (?P<what>[a-z][a-z-]+)\b(?P<after>.*)$"
+)
 _LIVED = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{_DATE}) ?[–-] ?(?P<end>{_DATE})")
+_NOT_COUNTED = frozenset("percent per in and or of to times years-old season season's".split())
+_TIME = re.compile(r" (?:from \d{4} (?:to|until) \d{4}|(?:in|since|until|from) \d{4})")
 _AFTER_STOP = re.compile(r",| and | but | which | who | where | while | with | as | after | when |; ")
 
 
@@ -105,7 +116,25 @@ def _of_life(profile: Profile, *, person: bool) -> Iterator[Fact]:
     head = first[:240]
     if not person:
         return
-    if born := _BORN.search(head) or _LIVED.search(head):
+    if (years := _YEARS.search(head)) and not _BORN.search(head):
+        yield Fact(
+            question="In what year was {} born?",
+            answer=years["answer"],
+            answer_type="date",
+            sentence=first,
+            statement=f"{{}} was born in {years['answer']}",
+            rank=2,
+        )
+    if (native := _BORN.search(head)) and native["place"]:
+        yield Fact(
+            question="Where was {} born?",
+            answer=native["place"],
+            answer_type="place",
+            sentence=first,
+            statement=f"{{}} was born in {native['place']}",
+            rank=0,
+        )
+    if born := _BORN.search(head) or _BORN_FIRST.search(head):
         yield Fact(
             question="On what date was {} born?",
             answer=born["answer"],
@@ -126,7 +155,7 @@ def _of_life(profile: Profile, *, person: bool) -> Iterator[Fact]:
 
 
 def _of_clause(clause: Clause, *, person: bool, place: bool) -> Iterator[Fact]:
-    phrase = clause.phrase
+    phrase = re.sub(r"\bthe U\.S\. state of ", "", clause.phrase)
 
     def fact(question: str, answer: str, kind: str, rank: int) -> Fact:
         return Fact(
@@ -174,6 +203,11 @@ def _of_clause(clause: Clause, *, person: bool, place: bool) -> Iterator[Fact]:
         yield fact("What is the population of {}?", found["answer"], "number", 0)
     if found := _COUNT.match(phrase):
         yield from _how_many(found, fact)
+    elif (found := _ANY_COUNT.match(phrase)) and found["what"] not in _NOT_COUNTED:
+        question = f"{{}} {found['before']}how many {found['what']}{_after(found['after'])}?"
+        yield fact(question, found["answer"], "number", 4)
+    if found := _BASED_ON.match(phrase):
+        yield fact(f"What {found['aux']} {{}} {found['verb']}?", found["answer"], "entity", 2)
     if found := _OBJECT.match(phrase):
         base = base_form(found["verb"])
         if base and not _AFTER_STOP.match(found["after"]):
@@ -197,7 +231,8 @@ def _after(text: str) -> str:
     """What follows the answer, up to the next clause."""
     stop = _AFTER_STOP.search(text)
     if stop is not None and (stop[0] == "," or stop[0] == " and "):
-        return ""  # perhaps a list, of which nothing may be cut off
+        # perhaps a list, of which nothing may be cut off; a time is no list
+        return text[: stop.start()] if _TIME.fullmatch(text[: stop.start()]) else ""
     rest = (text if stop is None else text[: stop.start()]).rstrip(" ,;")
     return rest if len(rest.split()) <= 10 and not re.match(r" ?[a-z]+ed\b", rest) else ""
 
@@ -214,6 +249,8 @@ def _when(found: re.Match[str], asks: str, kind: str, fact: _Make, rank: int) ->
             yield fact(f"{asks} {verb} {{}} {rest}{after}?", found["answer"], kind, rank)
     elif (base := base_form(verb)) is not None:
         yield fact(f"{asks} did {{}} {base} {rest}{after}?", found["answer"], kind, rank)
+    elif verb.endswith("ed") and rest:
+        yield fact(f"{{}} {before} {asks.lower()}{after}?", found["answer"], kind, rank + 2)
 
 
 def _during(found: re.Match[str], fact: _Make) -> Iterator[Fact]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Clause", "Kind", "Profile", "profile"]
 
 _PRONOUN = re.compile(r"^(?:He|She|It|They) (?:also |later |then |first |originally )?")
+#: ``After his career, he served …``: the phrase before is left out.
+_LATE_PRONOUN = re.compile(r"^[A-Z][^,]{4,90}, (?:he|she|it|they) (?:also |later |then |first )?")
 _ADVERB = re.compile(r"^(?:also|later|then|first|originally|currently|now|today|still|officially|subsequently) ")
 _DEFINES = re.compile(r"^(is|was|are|were) (?:(an?|the) |one of (?:the )?(?:\w+ )??(?:largest|most|best|first|oldest) )(.+)$")
 _KIND_STOPS = re.compile(
@@ -26,7 +28,7 @@ _KIND_STOPS = re.compile(
     r"under|over|within|whether|published|released|produced|created|developed|built|\w+ed by)\b|[,;:]|"
     r"\s\w+(?:ed|ing)(?= (?:in|on|by|with|as|to|from|at|for|of|into)\b|$)"
 )
-_SUPERLATIVE = re.compile(r"(?i)\b(?:\w{3,}est|most|first|second|third|fourth|fifth|last|only|current|former|main|same|largest)\b")
+_SUPERLATIVE = re.compile(r"(?i)\b(?:\w{3,}est|most|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|only|current|former|main|same|largest)\b")
 _REDUCED = re.compile(
     r"\s((?:directed|written|created|composed|produced|recorded|performed|designed|built|founded|formed|established|"
     r"published|released|located|situated|based|born|owned|operated|developed|painted|discovered|hosted|held|found|made|"
@@ -42,6 +44,12 @@ _EMPTY_KINDS = frozenset(
     "one part north south east west mile name member kind type form piece set term example arm way result series' person thing practice office act "
     "reference couple pair number variety collection combination process means lot body use state".split()
 ) - {"state"}
+#: What a text calls its subject again.
+_GENERAL = [
+    f"The {noun}"
+    for noun in "film movie album song single book novel series show episode band group company team aircraft ship game "
+    "event festival tournament organization program award magazine newspaper building district school device".split()
+]
 _KIND_NAMES = {"capital": "capital city", "seat": "city", "capital and largest city": "capital city"}
 
 
@@ -112,7 +120,7 @@ def _verb_phrase(plain: str, name: str, kind: Kind | None, *, first: bool, follo
             phrase = _finite(rest)
             if phrase is not None:
                 return phrase
-    if follows and (pronoun := _PRONOUN.match(plain)):
+    if follows and (pronoun := _PRONOUN.match(plain) or _LATE_PRONOUN.match(plain)):
         return _finite(" " + plain[pronoun.end() :])
     if first:
         # the full form of the name: ``Robert Childers Barton was …``
@@ -134,6 +142,8 @@ def _subjects(name: str, kind: Kind | None) -> list[str]:
         if kind.is_person and 2 <= len(words) <= 4 and words[-1][0].isupper() and not words[-1].endswith("."):
             starts.append(words[-1])
         starts.append(f"The {kind.head}")
+        if not kind.is_person:
+            starts += _GENERAL
     return starts
 
 
@@ -146,11 +156,13 @@ def _finite(rest: str) -> str | None:
             return None
         rest = " " + rest[aside.end() :]
     phrase = _ADVERB.sub("", rest.strip())
+    if phrase.startswith(("guest stars ", "guest-stars ")):
+        return f"stars {phrase[12:]}"
     return phrase if phrase and is_finite(phrase.split(" ", 1)[0]) else None
 
 
 def _same_name(full: str, name: str) -> bool:
-    have = re.findall(r"\w+", full.casefold())
+    have = [word for word in re.findall(r"\w+", full.partition(", ")[0].casefold()) if word not in ("jr", "sr", "ii", "iii")]
     want = re.findall(r"\w+", name.casefold())
     if len(have) > 10 or not want:
         return False
@@ -183,7 +195,7 @@ def _kind(phrase: str) -> Kind | None:
 
 
 def _kind_words(rest: str) -> list[str]:
-    stop = _KIND_STOPS.search(" " + rest)
+    stop = _KIND_STOPS.search(" " + rest, 1)
     words = (rest if stop is None else rest[: max(0, stop.start() - 1)]).strip(' "“”').split()
     if stop is None or stop[0] not in (" and", " or") or not words or _says_what(words[-1]):
         return words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agentflow_core.text import is_function_word
+from agentflow_core.text import is_function_word, mentions
 from attrs import frozen
 
 from agentflow_rag.offline.english import (
@@ -49,6 +49,8 @@ _RIGHT_STOP = re.compile(r",(?!\d)| and | but | or | who | which | that | where 
 _PLACE_PREPOSITIONS = frozenset({"in", "at"})
 _POSSESSIVES = frozenset({"his", "her", "its", "their"})
 _PERSON_PREPOSITIONS = frozenset({"under", "with", "for", "against", "to", "after"})
+_TAIL = re.compile(r"[.!?;:,\s]+$")
+_VAGUE = re.compile(r"(?:This|These|That|Those|Such|Here|There|The (?:[a-z]+ )?[a-z]+(?:,| is| was| were| are| has| had| also)) ?")
 _WORDS_MOST = 28
 _CLUE_WORDS_MOST = 40
 
@@ -74,6 +76,7 @@ def descriptions(source: Profile, target: Profile) -> list[Description]:
         *(item for clause in source.clauses for item in _of_clause(clause, source, target, target.kind)),
         *_as_subject(source, target, target.kind),
         *(item for clause in source.clauses for item in _as_clue(clause, source, target, target.kind)),
+        *_as_sentence(source, target, target.kind),
     ]
     good = [item for item in found if len(item.text.split()) <= _WORDS_MOST and not mentions_name(target.name, item.text)]
     return sorted(good, key=lambda item: (item.rank, len(item.text)))
@@ -230,6 +233,41 @@ def _as_clue(clause: Clause, source: Profile, target: Profile, kind: Kind) -> It
         yield Description(
             text=f"that {kind.head}", sentence=clause.sentence, rank=6, clue=f"{said[0].upper()}{said[1:]}."
         )
+
+
+def _as_sentence(source: Profile, target: Profile, kind: Kind) -> Iterator[Description]:
+    """A whole sentence of the source with the target hidden, where it can be understood by itself."""
+    for sentence in sentences(source.text):
+        plain = _TAIL.sub("", without_asides(sentence))
+        place = _whole_mention(target.name, plain)
+        if place is None or len(plain.split()) > _CLUE_WORDS_MOST:
+            continue
+        left, right = _around(plain, place)
+        shown = _introduced(left, kind)
+        if shown is None or not left.strip():
+            continue
+        said = _by_name(f"{shown}{right}", source)
+        if said is None or mentions_name(target.name, said) or said.count('"') % 2:
+            continue
+        others = [item for item in mentions(said) if not item.weak]
+        if len(others) >= 2 and said[0].isupper():
+            said = re.sub(r"\s+([,.;:])", r"\1", said)
+            yield Description(text=f"that {kind.head}", sentence=sentence, rank=7, clue=f"{said}.")
+
+
+def _by_name(said: str, source: Profile) -> str | None:
+    """The sentence with the source's name for its first pronoun; None if it would not be clear who is meant."""
+    owner = _named(source)
+    owner = f"{owner[0].upper()}{owner[1:]}"
+    if own := re.match(r"(?:His|Her|Its|Their) ", said):
+        return f"{owner}'s {said[own.end() :]}"
+    if mentions_name(source.name, said):
+        return None if _VAGUE.match(said) else said
+    if subject := re.match(r"(?:He|She|It|They) ", said):
+        return f"{owner} {said[subject.end() :]}"
+    if _VAGUE.match(said):
+        return None
+    return re.sub(r"(?<=, )(?:he|she|it|they) ", f"{_named(source)} ", said, count=1)
 
 
 def _introduced(left: str, kind: Kind) -> str | None:

@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from agentflow_core.records import QA, Evidence, ReasoningStep
+from agentflow_core.text import mentions
 from attrs import frozen
 
 from agentflow_rag.offline.asking import Fact, facts
@@ -14,6 +15,7 @@ from agentflow_rag.offline.checks import answers_alone, hides
 from agentflow_rag.offline.clauses import profile
 from agentflow_rag.offline.comparing import comparisons
 from agentflow_rag.offline.describing import Description, descriptions
+from agentflow_rag.offline.names import mentions_name
 from agentflow_rag.offline.reading import seen_on_path
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ __all__ = ["draft"]
 _DESCRIPTIONS = 4
 _FACTS = 8
 _QUESTION_WORDS_MOST = 60
+_SELF_WORDS_MOST = 14
 
 
 @frozen(kw_only=True)
@@ -81,17 +84,51 @@ def _bridges(inputs: DraftInputs, source: Profile, target: Profile, texts: Seque
     for description in descriptions(source, target)[:_DESCRIPTIONS]:
         for fact in facts(target)[:_FACTS]:
             question = _question(description, fact, target)
-            if question is None or len(question.split()) > _QUESTION_WORDS_MOST:
+            if question is None or not hides(question, fact.answer, target.name):
                 continue
-            if not hides(question, fact.answer, target.name) or answers_alone(question, fact.answer, texts):
-                continue
-            steps = (
-                _step(_first_step(description, source, target), source, description.sentence),
-                _step(_sentence(fact.statement.replace("{}", target.name)), target, fact.sentence),
-            )
-            yield Candidate(
-                qa=_qa(inputs, question, fact.answer, fact.answer_type, steps), rank=description.rank + fact.rank
-            )
+            for asked in _ways(question, source, target):
+                if len(asked.question.split()) > _QUESTION_WORDS_MOST or not hides(
+                    asked.question, fact.answer, target.name
+                ):
+                    continue
+                if answers_alone(asked.question, fact.answer, texts):
+                    continue
+                quotes = tuple(dict.fromkeys((description.sentence, *asked.sentences)))
+                steps = (
+                    _step(_first_step(description, target), source, quotes),
+                    _step(_sentence(fact.statement.replace("{}", target.name)), target, (fact.sentence,)),
+                )
+                rank = description.rank + fact.rank + asked.rank
+                yield Candidate(qa=_qa(inputs, asked.question, fact.answer, fact.answer_type, steps), rank=rank)
+                break
+
+
+@frozen(kw_only=True)
+class _Asked:
+    question: str
+    sentences: tuple[str, ...] = ()  #: of the source, that it rests on too
+    rank: int = 0
+
+
+def _ways(question: str, source: Profile, target: Profile) -> Iterator[_Asked]:
+    """The question with the source named, then with what the source says of itself in the place of its name."""
+    yield _Asked(question=question)
+    kind = source.kind
+    named = re.compile(rf"(?<!\w)(?:[Tt]he )?{re.escape(source.name)}(?!\w|['’]s)")
+    if kind is None or len(named.findall(question)) != 1:
+        return
+    for clause in source.clauses:
+        words = clause.phrase.split()
+        if not 3 <= len(words) <= _SELF_WORDS_MOST or words[1] in ("a", "an") or "," in clause.phrase:
+            continue
+        if mentions_name(target.name, clause.phrase) or not any(not item.weak for item in mentions(clause.phrase)):
+            continue
+        if any(item.text in question for item in mentions(clause.phrase)):
+            continue
+        said = f"the {kind.phrase} {kind.relative} {clause.phrase}"
+        asked = named.sub(said.replace("\\", r"\\"), question, count=1)
+        if not mentions_name(source.name, asked):
+            yield _Asked(question=asked, sentences=(clause.sentence,), rank=2)
 
 
 def _question(description: Description, fact: Fact, target: Profile) -> str | None:
@@ -109,19 +146,19 @@ def _question(description: Description, fact: Fact, target: Profile) -> str | No
     return f"{clue} {asked}" if clue else asked
 
 
-def _first_step(description: Description, source: Profile, target: Profile) -> str:
-    if description.clue:
-        article = description.clue.replace(f"a certain {target.kind.phrase if target.kind else ''}", target.name)
-        return article if article != description.clue else f"{description.clue} Meant is {target.name}."
-    return _sentence(f"{description.text} is {target.name}")
+def _first_step(description: Description, target: Profile) -> str:
+    if not description.clue or target.kind is None:
+        return _sentence(f"{description.text} is {target.name}")
+    said = description.clue.replace(f"a certain {target.kind.phrase}", target.name)
+    return said if said != description.clue else f"{description.clue} Meant is {target.name}."
 
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _step(said: str, where: Profile, quote: str) -> ReasoningStep:
-    return ReasoningStep(step=said, evidence=(Evidence(node=where.node, quote=quote),))
+def _step(said: str, where: Profile, quotes: tuple[str, ...]) -> ReasoningStep:
+    return ReasoningStep(step=said, evidence=tuple(Evidence(node=where.node, quote=quote) for quote in quotes))
 
 
 def _qa(

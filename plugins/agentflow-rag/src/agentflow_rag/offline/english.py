@@ -40,12 +40,12 @@ _IRREGULAR = {
 }  # fmt: skip
 _PARTICIPLE_TO_PAST = {participle: past for past, (_, participle) in _IRREGULAR.items()}
 _REGULAR = (
-    "abandon add adopt announce appear arrange arrive assassinate attend award base bury calculate capture carve "
+    "abandon add adopt air announce appear arrange arrive assassinate attend award base bury calculate capture carve "
     "celebrate change climb co-found collaborate collect command commission compete complete compose conclude conduct "
     "conquer construct contain coin cover create cross crown debut decide dedicate defeat demonstrate describe design "
     "develop dictate die direct discover dominate edit employ end enter establish execute explore export family feature "
     "finish form found gain graduate help host illustrate introduce invade invent isolate issue join kill land last "
-    "launch live lose manage marry measure merge move name narrate observe occupy open operate organize own paint patent "
+    "launch live lose manage marry measure merge move name narrate observe occupy obtain open operate organize own paint patent "
     "perform pioneer plan plant play predict prepare premiere produce promote propose prove publish purchase reach "
     "receive recognize record reign release rename renovate represent reside retire return reveal rule sail score serve "
     "settle sign solve star start study succeed supervise survive train translate travel use visit voice work"

@@ -54,12 +54,21 @@ def salient_names(text: str, *, limit: int = 30) -> list[str]:
     found: dict[str, str] = {}
     for name in (*quoted(text), *proper_names(text)):
         key = name_key(name)
-        if not 3 <= len(key) <= 80 or key in _COMMON or key.isdigit() or len(key.split()) > 8:
+        if not 3 <= len(key) <= 80 or key in _COMMON or key.isdigit() or len(key.split()) > 8 or ". " in name:
             continue
-        if all(is_function_word(word) or word in _COMMON for word in key.split()):
+        if all(is_function_word(word) or word in _COMMON for word in key.split()) or name.islower():
             continue
-        if name.islower():
+        if " " not in key and _only_begins_sentences(name, text):
             continue
         found.setdefault(key, name)
+    padded = [f" {key} " for key in found]
+    found = {key: name for key, name in found.items() if not any(f" {key} " in other and f" {key} " != other for other in padded)}
     order = sorted(found.values(), key=lambda name: (text.find(name), name))
     return order[:limit]
+
+
+def _only_begins_sentences(word: str, text: str) -> bool:
+    """Whether a single word is capitalised for its place alone: ``Despite``, ``Originally``."""
+    places = [match.start() for match in word_pattern(word).finditer(text)]
+    begins = all(not text[:place].rstrip() or text[:place].rstrip()[-1] in '.!?"”' for place in places)
+    return begins and (word.islower() or word_pattern(word.lower()).search(text) is not None or word.endswith(("ed", "ly", "ing")))

@@ -20,8 +20,9 @@ _SEARCH = "rag:search"
 _GET = "rag:get"
 _FIND = "rag:find"
 _FIRST_HITS = 8
-_SHORT = 120  #: characters of a snippet in the first search: who it is, not the whole story
-_NAMES_AT_ONCE = 8
+_SHORT = 100  #: characters of a snippet in the first search: who it is, not the whole story
+_NAMES_AT_ONCE = 10
+_LEFT_FOR_OWN = 2
 
 
 def propose(inputs: ProposeInputs) -> list[Action]:
@@ -53,7 +54,7 @@ def _wishes(inputs: ProposeInputs, names_taken: set[str]) -> Iterator[Action]:
         yield from _begin(topic)
     yield from _follow_hits(seen, topic)
     yield from _look_names_up(seen, topic, names_taken)
-    yield from _read_on(seen)
+    yield from _read_on(seen, topic)
     yield from _begin(topic)
     if seen.read:
         last = seen.read[-1]
@@ -70,20 +71,40 @@ def _begin(topic: str) -> Iterator[Action]:
 
 
 def _follow_hits(seen: Seen, topic: str) -> Iterator[Action]:
-    """Documents to read, best first: the topic's own, those that what was read names, those that name the topic."""
-    unread = {doc_id: title for doc_id, title in seen.hits.items() if not seen.has_read(doc_id)}
-    own = [doc_id for doc_id, title in unread.items() if name_key(base_title(title)) == name_key(topic)]
-    named = _named_in(seen.read, unread)
-    naming = [doc_id for doc_id in unread if mentions_name(topic, seen.snippets.get(doc_id, ""))]
-    read_names = [text.name for text in seen.read]
-    backward = [
-        doc_id
-        for doc_id in unread
-        if any(mentions_name(name, seen.snippets.get(doc_id, "")) for name in read_names)
-    ]
-    order = [*own, *named, *backward, *naming] if seen.read else [*own, *naming]
-    for doc_id in dict.fromkeys(order):
-        yield _read(doc_id, unread[doc_id])
+    """Documents to read, best first: the topic's own, those that what was read names, those that name what was read.
+
+    The documents that name the topic are left for the path that reads the topic's own document, for two documents make
+    a question only when one path has read both.
+    """
+    own = _own(seen, topic)
+    has_own = any(seen.has_read(doc_id) for doc_id in own)
+    if own and not seen.read:
+        yield from (_read(doc_id, seen.hits[doc_id]) for doc_id in own)
+    left = _left(seen, topic, own)
+    unread = {doc_id: title for doc_id, title in seen.hits.items() if not seen.has_read(doc_id) and doc_id not in left}
+    names = [topic, *(text.name for text in seen.read)] if has_own else [text.name for text in seen.read]
+    naming = [doc_id for doc_id in unread if any(mentions_name(name, seen.snippets.get(doc_id, "")) for name in names)]
+    if not own:
+        naming += _naming(seen, topic, own)
+    for doc_id in dict.fromkeys((*_named_in(seen.read, unread), *naming)):
+        if doc_id in unread and doc_id not in own:
+            yield _read(doc_id, unread[doc_id])
+
+
+def _own(seen: Seen, topic: str) -> list[str]:
+    return [doc_id for doc_id, title in seen.hits.items() if name_key(base_title(title)) == name_key(topic)]
+
+
+def _left(seen: Seen, topic: str, own: list[str]) -> list[str]:
+    """What is left for the path that reads the topic's own document; nothing on that path itself."""
+    if not own or any(seen.has_read(doc_id) for doc_id in own):
+        return []
+    return _naming(seen, topic, own)[:_LEFT_FOR_OWN]
+
+
+def _naming(seen: Seen, topic: str, own: list[str]) -> list[str]:
+    """Documents whose snippets name the topic, in the order of being seen."""
+    return [doc_id for doc_id in seen.hits if doc_id not in own and mentions_name(topic, seen.snippets.get(doc_id, ""))]
 
 
 def _named_in(read: list[TextRead], unread: dict[str, str]) -> list[str]:
@@ -117,10 +138,12 @@ def _look_names_up(seen: Seen, topic: str, names_taken: set[str]) -> Iterator[Ac
             )
 
 
-def _read_on(seen: Seen) -> Iterator[Action]:
+def _read_on(seen: Seen, topic: str) -> Iterator[Action]:
     """Hits that nothing spoke for, those of the last search first."""
+    own = _own(seen, topic)
+    left = _left(seen, topic, own)
     for doc_id in dict.fromkeys((*seen.last_hits, *seen.hits)):
-        if not seen.has_read(doc_id):
+        if not seen.has_read(doc_id) and doc_id not in left:
             yield _read(doc_id, seen.hits[doc_id])
 
 

@@ -102,6 +102,22 @@ def _look(seen: Seen, tool: str, params: Mapping[str, Any], result: Observation,
                 snippet = str(row.get("snippet", row.get("context", "")))
                 if len(snippet) > len(seen.snippets.get(doc_id, "")):
                     seen.snippets[doc_id] = snippet
+        if name == "search":
+            seen.read += _shown_whole(rows, result.text, where)
+
+
+def _shown_whole(rows: Iterable[Any], text: str, where: str) -> list[TextRead]:
+    """The documents that are so short that their snippet is the whole."""
+    found = []
+    for row in rows:
+        if not isinstance(row, Mapping) or not row.get("snippet"):
+            continue
+        snippet, head = str(row["snippet"]), f"(doc_id: {row['doc_id']})\n"
+        if f"{head}{snippet}\n" in f"{text}\n" and list(row.get("span", ())) == [0, len(snippet)]:
+            found.append(
+                TextRead(doc_id=str(row["doc_id"]), title=str(row.get("title", "")), text=snippet, node=where)
+            )
+    return found
 
 
 def _body(text: str, data: Mapping[str, Any]) -> str:
