@@ -164,7 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--paths", type=int, default=10_000)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--words", type=int, default=60, help="words of an observation")
+    parser.add_argument("--words", type=int, default=40, help="words of an observation")
     parser.add_argument("--drafts", type=int, default=2_000)
     options = parser.parse_args()
     select(options.paths, options.steps, options.words)

@@ -114,6 +114,10 @@ class AnswerStore:
         """The entry whose stored request is most similar to this one, or None if no request is stored."""
         return await self._in_thread(lambda: self._nearest(request_json))
 
+    async def entries(self) -> list[StoredAnswer]:
+        """Everything that is stored, sorted by key."""
+        return await self._in_thread(self._entries)
+
     async def count(self) -> int:
         """How many answers are stored."""
         return await self._in_thread(self._count)
@@ -185,6 +189,10 @@ class AnswerStore:
                 values += (key, None if request is None else _pack(request), _pack(answer))
             marks = ", ".join(["(?, ?, ?)"] * len(chunk))
             connection.execute(f"INSERT OR IGNORE INTO answers (key, request, answer) VALUES {marks}", values)
+
+    def _entries(self) -> list[StoredAnswer]:
+        rows = self._open().execute("SELECT key, request, answer FROM answers ORDER BY key").fetchall()
+        return [_entry(row) for row in rows]
 
     def _count(self) -> int:
         (count,) = self._open().execute("SELECT count(*) FROM answers").fetchone()

@@ -8,6 +8,7 @@ import pytest
 
 from agentflow_core.errors import AuthenticationError, LimitReached, RateLimitError, ReplayMissError
 from agentflow_core.metrics.judge import LLMJudgement
+from agentflow_core.models.offline import OfflineModel
 from agentflow_core.records import Completion, JudgeInputs, assistant
 
 
@@ -89,6 +90,14 @@ async def test_a_judge_that_fails_leaves_the_sample_ungraded(score, answers):
 async def test_what_no_judge_call_survives_is_raised(score, error):
     with pytest.raises(type(error)):
         await score(LLMJudgement(), "x", "Paris", judge=Judge(error))
+
+
+async def test_the_offline_judge_compares_normalized_answers(score):
+    judge = OfflineModel()
+    right = await score(LLMJudgement(), "the U.S.A.", "France", "USA", judge=judge)
+    wrong = await score(LLMJudgement(), "Germany", "France", judge=judge)
+    assert (right.value, right.graded, wrong.value, wrong.graded) == (1.0, True, 0.0, True)
+    assert "offline" in right.reason
 
 
 async def test_nobody_is_asked_where_there_is_nothing_to_judge(score):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from agentflow_core.gates.reading import answer_forms, is_yes_no, list_items, only_number, stands_in
+from agentflow_core.gates.reading import answer_forms, is_bare_number, is_yes_no, list_items, only_number, stands_in
 from agentflow_core.interfaces import GateContext, GateOutcome
 from agentflow_core.text import dates, normalize_answer, numbers, tokens
 from agentflow_core.text.vocabulary import NUMBER_WORDS, REQUESTS
@@ -119,8 +119,7 @@ def _steps_problem(draft: QA) -> str:
 def _inferred_type(answer: str) -> str:
     if normalize_answer(answer) in {"yes", "no"}:
         return "yes_no"
-    found = numbers(answer)
-    if len(found) == 1 and found[0].text == answer.strip():
+    if is_bare_number(answer):
         return "number"
     if len(dates(answer)) == 1 and len(tokens(answer)) <= 4:
         return "date"

@@ -146,12 +146,10 @@ def _commands(kind: Any, status: Any, run_dir: Path) -> list[list[str]]:
     if status != "complete":
         command = "synthesize" if kind == "synthesis" else "rollout"
         return [[f"agentflow {command} CONFIG --run {place}", "goes on from here"]]
-    rows = [[f"agentflow view {place}", "look at it"]]
     if kind == "synthesis":
-        rows.append([f"agentflow export {place} --to openai -o train.jsonl", "make training data"])
-    else:
-        rows.append([f"agentflow compare {place} OTHER_RUN", "compare with another run"])
-    return rows
+        accepted = shlex.quote(str(run_dir / "qa.jsonl"))
+        return [[f"agentflow rollout CONFIG --data {accepted}", "let an agent answer them"]]
+    return [[f"agentflow score {place} --metric METRIC", "score the same answers by another metric"]]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

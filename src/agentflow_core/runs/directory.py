@@ -266,6 +266,11 @@ class Run:
         write_atomic(path, lines)
         return path
 
+    @property
+    def spent_before(self) -> Usage:
+        """What earlier openings of the run have spent, as far as they could note it."""
+        return sum(self._spent_before.values(), Usage())
+
     def record_spent(self, spent: Mapping[str, Usage]) -> None:
         """Note in ``run.json`` what this opening of the run has spent until now, by role; earlier ones are added."""
         roles = sorted(self._spent_before.keys() | spent.keys())

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Finished", "RunConfig", "RunOptions", "Workshop", "conduct", "open_workshop", "raise_failure"]
 
+#: The answers of tools in a recording, beside those of models.
+_TOOLS = "tools.sqlite"
+
 
 class RunConfig(Protocol):
     """What the configurations of all kinds of runs have in common."""
@@ -95,17 +98,20 @@ class Workshop:
         Raises:
             RunError: every unit of the stage failed; the message is that of the first.
         """
-        report = await run_stage(
-            self.run,
-            name,
-            units,
-            work,
-            executor=self.executor,
-            max_workers=self.max_workers,
-            observe=self.observe,
-            stop=self.stop,
-            retry_failed=self.retry_failed,
-        )
+        try:
+            report = await run_stage(
+                self.run,
+                name,
+                units,
+                work,
+                executor=self.executor,
+                max_workers=self.max_workers,
+                observe=self.observe,
+                stop=self.stop,
+                retry_failed=self.retry_failed,
+            )
+        finally:
+            self.run.record_spent(self.models.spent)
         if report.failed and report.failed == report.total:
             raise RunError(f"all {report.total} units of stage {name!r} failed; the first: {self._first_failure(name)}")
 
@@ -213,14 +219,15 @@ async def open_workshop(
                 replay=options.replay,
                 blobs=run.blobs,
                 observe=observe,
+                used=run.spent_before,
             ) as models,
             Sandbox(
                 config=config.sandbox,
                 host=host,
                 artifacts=run.blobs,
                 observe=observe,
-                record=options.record,
-                replay=options.replay,
+                record=options.record and options.record / _TOOLS,
+                replay=options.replay and options.replay / _TOOLS,
             ) as sandbox,
         ):
             yield Workshop(

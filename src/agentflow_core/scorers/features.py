@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agentflow_core.text import shingles_of, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from agentflow_core.records import Node
 
@@ -35,7 +35,7 @@ def observed_words(node: Node) -> frozenset[str]:
     return _words(observed_text(node))
 
 
-def observed_shingles(node: Node) -> frozenset[int]:
+def observed_shingles(node: Node) -> Set[int]:
     """The 5-word shingles of the node's observation."""
     return _shingles(observed_text(node))
 
@@ -56,5 +56,5 @@ def _words(text: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=_KEPT)
-def _shingles(text: str) -> frozenset[int]:
-    return frozenset(shingles_of(_tokens(text)))
+def _shingles(text: str) -> Set[int]:
+    return shingles_of(_tokens(text))

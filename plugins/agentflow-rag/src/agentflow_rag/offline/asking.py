@@ -80,6 +80,7 @@ _ANY_COUNT = re.compile(
 )
 _LIVED = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{_DATE}) ?[–-] ?(?P<end>{_DATE})")
 _NOT_COUNTED = frozenset("percent per in and or of to times years-old season season's".split())
+_COUNTED_AMONG = re.compile(r"\b(?:the|its|his|her|first|last|of|at|aged?|No) $")
 _TIME = re.compile(r" (?:from \d{4} (?:to|until) \d{4}|(?:in|since|until|from) \d{4})")
 _AFTER_STOP = re.compile(r",| and | but | which | who | where | while | with | as | after | when |; ")
 
@@ -203,7 +204,7 @@ def _of_clause(clause: Clause, *, person: bool, place: bool) -> Iterator[Fact]:
         yield fact("What is the population of {}?", found["answer"], "number", 0)
     if found := _COUNT.match(phrase):
         yield from _how_many(found, fact)
-    elif (found := _ANY_COUNT.match(phrase)) and found["what"] not in _NOT_COUNTED:
+    elif (found := _ANY_COUNT.match(phrase)) and found["what"] not in _NOT_COUNTED and not _COUNTED_AMONG.search(found["before"]):
         question = f"{{}} {found['before']}how many {found['what']}{_after(found['after'])}?"
         yield fact(question, found["answer"], "number", 4)
     if found := _BASED_ON.match(phrase):

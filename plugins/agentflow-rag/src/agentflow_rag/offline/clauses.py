@@ -142,8 +142,8 @@ def _subjects(name: str, kind: Kind | None) -> list[str]:
         if kind.is_person and 2 <= len(words) <= 4 and words[-1][0].isupper() and not words[-1].endswith("."):
             starts.append(words[-1])
         starts.append(f"The {kind.head}")
-        if not kind.is_person:
-            starts += _GENERAL
+    if kind is None or not kind.is_person:
+        starts += _GENERAL
     return starts
 
 

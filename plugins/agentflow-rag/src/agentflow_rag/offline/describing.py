@@ -220,6 +220,8 @@ def _as_clue(clause: Clause, source: Profile, target: Profile, kind: Kind) -> It
     if place is None:
         return
     left, right = _around(clause.phrase, place)
+    if _modifies(right, kind):
+        return
     stop = re.search(r"[;:]| who | which | where | while | although | whose ", right)
     rest = (right if stop is None else right[: stop.start()]).removesuffix(" and")
     shown = _introduced(left, kind)
@@ -238,13 +240,15 @@ def _as_clue(clause: Clause, source: Profile, target: Profile, kind: Kind) -> It
 def _as_sentence(source: Profile, target: Profile, kind: Kind) -> Iterator[Description]:
     """A whole sentence of the source with the target hidden, where it can be understood by itself."""
     for sentence in sentences(source.text):
-        plain = _TAIL.sub("", without_asides(sentence))
+        plain = re.sub(r"[.!?]([\"”])$", r"\1", _TAIL.sub("", without_asides(sentence)))
         place = _whole_mention(target.name, plain)
         if place is None or len(plain.split()) > _CLUE_WORDS_MOST:
             continue
         left, right = _around(plain, place)
-        shown = _introduced(left, kind)
-        if shown is None or not left.strip():
+        if _modifies(right, kind):
+            continue
+        shown = _introduced(left, kind) if left.strip() else f"A certain {kind.phrase}"
+        if shown is None:
             continue
         said = _by_name(f"{shown}{right}", source)
         if said is None or mentions_name(target.name, said) or said.count('"') % 2:
@@ -253,6 +257,15 @@ def _as_sentence(source: Profile, target: Profile, kind: Kind) -> Iterator[Descr
         if len(others) >= 2 and said[0].isupper():
             said = re.sub(r"\s+([,.;:])", r"\1", said)
             yield Description(text=f"that {kind.head}", sentence=sentence, rank=7, clue=f"{said}.")
+
+
+def _modifies(right: str, kind: Kind) -> bool:
+    """Whether the name only describes the noun after it: ``Ed Wood films``."""
+    following = re.match(r" ([a-z]+)", right)
+    if following is None or following[1] == kind.head.casefold():
+        return False
+    word = following[1]
+    return not (is_function_word(word) or is_finite(word) or word in PREPOSITIONS or word.endswith(("ing", "ly")))
 
 
 def _by_name(said: str, source: Profile) -> str | None:

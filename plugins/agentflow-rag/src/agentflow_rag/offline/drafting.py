@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from agentflow_rag.offline.checks import answers_alone, hides
 from agentflow_rag.offline.clauses import profile
 from agentflow_rag.offline.comparing import comparisons
 from agentflow_rag.offline.describing import Description, descriptions
-from agentflow_rag.offline.names import mentions_name
+from agentflow_rag.offline.names import base_title, mentions_name, name_key
 from agentflow_rag.offline.reading import seen_on_path
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _DESCRIPTIONS = 4
 _FACTS = 8
 _QUESTION_WORDS_MOST = 60
 _SELF_WORDS_MOST = 14
+_SINGULAR = {"are": "is", "were": "was"}
 
 
 @frozen(kw_only=True)
@@ -47,9 +49,11 @@ def draft(inputs: DraftInputs) -> list[QA]:
     seen = seen_on_path(inputs.path)
     profiles = _distinct([profile(read) for read in seen.read])
     texts = list(seen.texts.values())
+    names = Counter(name_key(base_title(title)) for title in seen.hits.values())
     found = [
         candidate
         for source, target in permutations(profiles, 2)
+        if names[name_key(target.name)] == 1
         for candidate in _bridges(inputs, source, target, texts)
     ]
     found += [
@@ -143,7 +147,8 @@ def _question(description: Description, fact: Fact, target: Profile) -> str | No
     asked = fact.question.replace("{}", subject)
     if target.kind.head in fact.question.replace("{}", "").split():
         return None
-    return f"{clue} {asked}" if clue else asked
+    asked = re.sub(r"\b(are|were) (that|the) ", lambda found: f"{_SINGULAR[found[1]]} {found[2]} ", asked, count=1)
+    return f"{clue} {asked[0].upper()}{asked[1:]}" if clue else asked
 
 
 def _first_step(description: Description, target: Profile) -> str:
