@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from agentflow_core.text import is_function_word
 from attrs import frozen
 
 from agentflow_rag.offline.english import AUXILIARIES, PREPOSITIONS, base_form, past_form
@@ -204,7 +205,7 @@ def _of_clause(clause: Clause, *, person: bool, place: bool) -> Iterator[Fact]:
         yield fact("What is the population of {}?", found["answer"], "number", 0)
     if found := _COUNT.match(phrase):
         yield from _how_many(found, fact)
-    elif (found := _ANY_COUNT.match(phrase)) and found["what"] not in _NOT_COUNTED and not _COUNTED_AMONG.search(found["before"]):
+    elif (found := _ANY_COUNT.match(phrase)) and _is_counted(found["what"]) and not _COUNTED_AMONG.search(found["before"]):
         question = f"{{}} {found['before']}how many {found['what']}{_after(found['after'])}?"
         yield fact(question, found["answer"], "number", 4)
     if found := _BASED_ON.match(phrase):
@@ -217,6 +218,10 @@ def _of_clause(clause: Clause, *, person: bool, place: bool) -> Iterator[Fact]:
         yield from _when(found, "On what date", "date", fact, 0)
     if found := _IN_YEAR.match(phrase):
         yield from _when(found, "In what year", "date", fact, 1)
+
+
+def _is_counted(noun: str) -> bool:
+    return noun not in _NOT_COUNTED and not is_function_word(noun) and noun not in PREPOSITIONS
 
 
 def _by_whom(found: re.Match[str], fact: _Make, *, person: bool) -> Iterator[Fact]:

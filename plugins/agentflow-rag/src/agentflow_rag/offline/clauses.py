@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from agentflow_core.text import is_function_word
 from attrs import frozen
 
 from agentflow_rag.offline.english import AUXILIARIES, CREATION, is_finite, is_participle, is_person_noun, is_place_noun
@@ -197,12 +198,16 @@ def _kind(phrase: str) -> Kind | None:
 def _kind_words(rest: str) -> list[str]:
     stop = _KIND_STOPS.search(" " + rest, 1)
     words = (rest if stop is None else rest[: max(0, stop.start() - 1)]).strip(' "“”').split()
-    if stop is None or stop[0] not in (" and", " or") or not words or _says_what(words[-1]):
+    if stop is None or stop[0] not in (" and", " or", ",") or not words or _says_what(words[-1]):
         return words
-    # ``science fiction and fantasy author``: the noun comes after ``and``
+    # ``science fiction and fantasy author``, ``black, radioactive mineral``: the noun comes later
     more = _KIND_STOPS.search(" " + rest, stop.end())
     longer = (rest if more is None else rest[: max(0, more.start() - 1)]).strip(' "“”').split()
-    return longer if longer and len(longer) <= 7 and _says_what(longer[-1]) else words
+    if not longer or len(longer) > 7:
+        return words
+    if stop[0] == ",":
+        return [word.rstrip(",") for word in longer] if longer[-1].islower() and not is_function_word(longer[len(words)]) else words
+    return longer if _says_what(longer[-1]) else words
 
 
 def _says_what(noun: str) -> bool:

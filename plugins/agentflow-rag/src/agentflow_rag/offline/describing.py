@@ -254,7 +254,7 @@ def _as_sentence(source: Profile, target: Profile, kind: Kind) -> Iterator[Descr
         if said is None or mentions_name(target.name, said) or said.count('"') % 2:
             continue
         others = [item for item in mentions(said) if not item.weak]
-        if len(others) >= 2 and said[0].isupper():
+        if sum(len(item.words) for item in others) >= 3 and said[0].isupper():
             said = re.sub(r"\s+([,.;:])", r"\1", said)
             yield Description(text=f"that {kind.head}", sentence=sentence, rank=7, clue=f"{said}.")
 
