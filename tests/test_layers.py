@@ -24,7 +24,7 @@ FLOORS = (
     ("models", "sandbox", "runs", "executors", "metrics", "scorers", "selectors"),
     ("agent", "evaluation", "gates", "synthesis", "export"),
     ("viewer",),
-    ("testing", "cli"),
+    ("testing", "cli", "__main__"),
 )
 ORDER = {name: index for index, name in enumerate(name for floor in FLOORS for name in floor)}
 CORE = "agentflow_core"
@@ -144,9 +144,10 @@ def test_the_core_imports_the_libraries_of_environments_only_where_they_are_used
     ] == []
 
 
-def test_pytest_is_imported_in_its_plugin_only():
-    importers = {found.importer for found in IMPORTS if found.module.partition(".")[0] in ("pytest", "_pytest")}
-    assert importers == {f"{CORE}.testing.pytest_plugin"}
+def test_pytest_is_imported_in_its_plugin_and_where_a_test_runs_already():
+    found = [found for found in IMPORTS if found.module.partition(".")[0] in ("pytest", "_pytest")]
+    assert {each.importer for each in found if not each.is_local} == {f"{CORE}.testing.pytest_plugin"}
+    assert {each.importer for each in found if each.is_local} <= {f"{CORE}.testing.conformance"}
 
 
 def test_hooks_are_called_in_one_file():

@@ -47,7 +47,9 @@ class BlobStore:
         except OSError as error:
             with suppress(OSError):  # there may be nothing to remove, or no folder for it
                 temporary.unlink()
-            raise StorageError(f"cannot write {path}: {error.strerror or error}", hint="free some space, then resume") from error
+            raise StorageError(
+                f"cannot write {path}: {error.strerror or error}", hint="free some space, then resume"
+            ) from error
         return sha256
 
     def get(self, sha256: str) -> bytes:

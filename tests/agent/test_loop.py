@@ -159,7 +159,7 @@ async def test_the_system_prompt_says_how_to_answer(bench, tmp_path):
 
 
 async def test_a_prompt_file_that_is_not_there_is_named(bench, tmp_path):
-    with pytest.raises(DataError, match="nothing.md: cannot be read"):
+    with pytest.raises(DataError, match=r"nothing\.md: cannot be read"):
         await bench.agent([], system_prompt_file=tmp_path / "nothing.md")
 
 

@@ -30,11 +30,6 @@ def problems(run: Path) -> list[str]:
     return found
 
 
-def seeds_with_qa(run: Path) -> set[str]:
-    """The seeds that at least one accepted pair comes from."""
-    return {qa["seed_id"] for qa in _lines(run / "qa.jsonl")}
-
-
 def _text(run: Path, node: dict) -> str:
     text = node["result"]["text"]
     if isinstance(text, str):

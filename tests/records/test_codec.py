@@ -259,7 +259,7 @@ def test_every_content_of_a_message_comes_back(content: Any):
 def test_what_orjson_cannot_write_is_written_all_the_same():
     qa = attrs.evolve(SAMPLE[QA], extra={"n": 2**80, "text": "a\ud800b", 3: "key"})
     value = json.loads(dumps(qa))
-    assert value["extra"] == {"n": 2**80, "text": "a?b", "3": "key"}
+    assert value["extra"] == {"n": str(2**80), "text": "a?b", "3": "key"}
 
 
 def test_an_action_of_an_explorer_survives_a_round_trip():

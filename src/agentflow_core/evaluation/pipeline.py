@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -18,6 +19,7 @@ from agentflow_core.records import Score, Task, TaskResult, Trajectory, Usage
 from agentflow_core.records.codec import dump, dumps, load
 from agentflow_core.records.events import RunStarted
 from agentflow_core.runs import Finished, RunOptions, UnitJournal, Workshop, conduct, open_workshop
+from agentflow_core.runs.keys import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from agentflow_core.runs import StopSignal
 
 __all__ = ["run_rollout"]
+
+#: Settings of the sandbox that change nothing in what tools answer.
+_OF_THE_MACHINE = ("state_dir", "warmup")
 
 
 async def run_rollout(
@@ -68,10 +73,11 @@ async def run_rollout(
 def _stages(resolved: Mapping[str, Any], config: RolloutConfig) -> Mapping[str, Mapping[str, Any]]:
     """What each stage depends on: changing anything else leaves its units as they are."""
     models = {"model": resolved["model"], "roles": resolved["roles"]}
+    sandbox = {key: value for key, value in resolved["sandbox"].items() if key not in _OF_THE_MACHINE}
     agent = {key: value for key, value in resolved["rollout"].items() if key != "samples"}
     return {
-        "rollout": {**models, "sandbox": resolved["sandbox"], "agent": agent, "prompt": system_prompt(config.rollout)},
-        "score": {**models, "metrics": resolved["metrics"]},
+        "rollout": {**models, "sandbox": sandbox, "agent": agent, "prompt": system_prompt(config.rollout)},
+        "score": {**models, "sandbox": sandbox, "metrics": resolved["metrics"]},
     }
 
 
@@ -145,17 +151,19 @@ class Evaluation:
         return "ok" if outcome == "answered" else outcome
 
     def _plan_scores(self) -> list[Unit]:
-        """One unit a sample that has an answer to be scored or not; crashed ones need no judge."""
+        """One unit a sample that did not crash, whether or not it has an answer."""
         units = []
         for result, trajectory in self._results():
             if not result.outcome.startswith("error:"):
-                unit = self._score_unit(result)
+                unit = self._score_unit(result, trajectory)
                 self._to_score[unit.key] = sample_of(result, trajectory, self._by_id[result.task_id])
                 units.append(unit)
         return units
 
-    def _score_unit(self, result: TaskResult) -> Unit:
-        seen = {"task": result.task_id, "answer": result.answer, "outcome": result.outcome}
+    def _score_unit(self, result: TaskResult, trajectory: Trajectory | None) -> Unit:
+        """The unit that scores a sample: another one when anything that a metric sees is another."""
+        conversation = hashlib.sha256(canonical(dump(trajectory))).hexdigest()
+        seen = {"task": dump(self._by_id[result.task_id]), "trajectory": conversation}
         return self.workshop.run.unit("score", result.trajectory_id, seen, sample=result.sample)
 
     async def _score(self, unit: Unit, journal: UnitJournal) -> str:
@@ -180,7 +188,7 @@ class Evaluation:
             usage["solver"] += result.usage
             sample = sample_of(result, trajectory, self._by_id[result.task_id])
             scores = dict(await score_sample(sample, pure, MetricContext()))
-            judged = scored.get(self._score_unit(result).key)
+            judged = scored.get(self._score_unit(result, trajectory).key)
             if judged is not None:
                 for data in judged.of("scores"):
                     scores |= {name: load(Score, score) for name, score in data.items()}

@@ -7,7 +7,6 @@ asks them, and combines what they say.
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Mapping
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +31,7 @@ from agentflow_core.records import (
     assistant,
 )
 from agentflow_core.refs import resolve
+from agentflow_core.text import normalize_answer
 
 if TYPE_CHECKING:
     from agentflow_core.blobs import BlobStore
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OfflineConfig", "OfflineModel"]
 
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _UNKNOWN = "unknown"
 
 
@@ -211,17 +209,13 @@ def _draft(draft: QA) -> dict[str, Any]:
 
 def _judge(inputs: JudgeInputs) -> dict[str, Any]:
     """Equal after SQuAD's normalization to one of the references."""
-    prediction = _normalize(inputs.prediction)
+    prediction = normalize_answer(inputs.prediction)
     for reference in inputs.references:
-        if _normalize(reference) == prediction:
+        if normalize_answer(reference) == prediction:
             return {"correct": True, "reason": f"equal to the reference {reference!r} after normalization"}
     if not inputs.references:
         return {"correct": False, "reason": "there is no reference to compare with"}
     return {"correct": False, "reason": "equal to no reference after normalization"}
-
-
-def _normalize(text: str) -> str:
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def _calls_answer(actions: tuple[Action, ...], turn: int, reasoning: str) -> Completion:

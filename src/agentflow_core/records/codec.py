@@ -78,11 +78,11 @@ def load(cls: type[T], value: Any) -> T:
 
 
 def dumps(record: Any) -> bytes:
-    """One line of JSON in UTF-8, with its newline. Lone surrogates, which UTF-8 cannot hold, are replaced."""
+    """One line of JSON in UTF-8, with its newline. What JSON cannot hold for every reader becomes what `clean_json` says."""
     value = dump(record)
     try:
         return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # those, and integers over 64 bits
+    except TypeError:  # lone surrogates, integers over 64 bits
         return json.dumps(clean_json(value), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

@@ -30,6 +30,7 @@ __all__ = [
 
 #: What a model is shown of one result at most, in UTF-8 bytes: head and tail, half each.
 SHOWN_LIMIT_BYTES = 32 * 1024
+_DECIMAL_BITS = 10_000  # Python refuses to write much longer integers in decimal
 #: An escape sequence, or an escape character alone: what is left of one could make a sequence with what follows it.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?")
 
@@ -175,9 +176,16 @@ def clean_text(text: str) -> str:
 
 
 def clean_json(value: Any) -> Any:
-    """``value`` as JSON that any parser accepts: NaN and infinities as strings, bytes as base64, keys as strings."""
-    if value is None or isinstance(value, bool | int):
+    """``value`` as JSON that any parser accepts.
+
+    NaN, infinities and integers of more than 64 bits become strings, bytes base64, and keys strings.
+    """
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        if -(2**63) <= value < 2**64:
+            return value
+        return str(value) if value.bit_length() < _DECIMAL_BITS else hex(value)
     if isinstance(value, str):
         return _encodable(value)
     if isinstance(value, float):

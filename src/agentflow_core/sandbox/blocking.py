@@ -110,7 +110,7 @@ class BlockingSandbox(BlockingWorker):
         if self._stack is not None:
             raise SandboxError("the sandbox is open already")
         with ExitStack() as stack:
-            self._portal = stack.enter_context(start_blocking_portal(name="agentflow sandbox"))
+            self._portal = stack.enter_context(start_blocking_portal())
             stack.enter_context(self._portal.wrap_async_context_manager(self._sandbox))
             self._stack = stack.pop_all()
         return self

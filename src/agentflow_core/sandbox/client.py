@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from agentflow_core.blobs import BlobStore
 from agentflow_core.errors import DataError, SandboxError, UsageError
+from agentflow_core.names import unknown_name
 from agentflow_core.sandbox.catalog import Catalog
 from agentflow_core.sandbox.config import SandboxConfig
 from agentflow_core.sandbox.engine import SandboxEngine, ignore
@@ -113,10 +114,12 @@ class Sandbox(WorkerView):
 
                 config = load_config(SandboxConfig, config or {}, registry=host.registry).config
             catalog = Catalog.from_registry(host.registry, config)
-        elif not isinstance(config, SandboxConfig):
-            from agentflow_core.config import load_config
+        else:
+            if not isinstance(config, SandboxConfig):
+                from agentflow_core.config import load_config
 
-            config = load_config(SandboxConfig, config or {}).config
+                config = load_config(SandboxConfig, config or {}).config
+            _check_names(config, catalog)
         self._blobs = self._artifacts or BlobStore(
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentflow-", ignore_cleanup_errors=True)))
         )
@@ -143,7 +146,9 @@ class Sandbox(WorkerView):
         return engine
 
     def worker(self, worker_id: str) -> WorkerView:
-        """A view for another worker over the same sandbox."""
+        """A view for another worker over the same sandbox, which is open."""
+        if self._stack is None:
+            raise _not_open()
         return WorkerView(self._door, worker_id, self._timeout_s)
 
     async def list_tools(self) -> Sequence[ToolDefinition]:
@@ -193,6 +198,16 @@ class Sandbox(WorkerView):
         except DataError as error:
             raise SandboxError(f"no artifact {sha256[:80]!r}", code="not_found") from error
         return data[start:end]
+
+
+def _check_names(config: SandboxConfig, catalog: Catalog) -> None:
+    """A given catalog says itself what is offered and how it is made; limits and warmup name what it has."""
+    if config.backends or config.enabled is not None:
+        raise UsageError("a sandbox with a catalog takes no backends and no enabled", hint="make the catalog of them")
+    known = (*catalog.backends, *catalog.api_groups)
+    for name in (*config.limits, *config.warmup):
+        if name not in known:
+            raise unknown_name("backend", name, known)
 
 
 class _Closed:

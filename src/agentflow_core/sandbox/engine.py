@@ -43,6 +43,7 @@ __all__ = ["SandboxEngine", "ignore"]
 #: Codes of failures after which a session's state cannot be relied on.
 _FATAL = ("session_lost",)
 _UNNAMED = Call()  # a call without an id: nobody asks again whether it ran
+_LONGEST_NAME = 200
 _SWEEP_S = (0.05, 5.0)
 
 
@@ -200,6 +201,8 @@ class SandboxEngine:
     # ---- admission
 
     def _bind(self, tool: str) -> _Bound:
+        if not isinstance(tool, str) or len(tool) > _LONGEST_NAME:
+            raise Refusal(ToolResult.failure("unknown_tool", f"no tool has the name {str(tool)[:_LONGEST_NAME]!r}…"))
         try:
             group, offered = self.catalog.find(tool)
         except UnknownNameError as error:

@@ -13,7 +13,7 @@ from agentflow_core.errors import AgentFlowError, SandboxError
 from agentflow_core.records import ToolResult
 from agentflow_core.sandbox.admission import Slots
 from agentflow_core.sandbox.backend import Backend, BackendContext, Session
-from agentflow_core.sandbox.sessions import LiveSession, Refusal, bounded, failure_of
+from agentflow_core.sandbox.sessions import LiveSession, Refusal, failure_of, wind_up
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,7 +60,8 @@ class BackendHost:
         self._sessions: TaskGroup | None = None
         self._live: set[LiveSession] = set()
         self._closing = anyio.Event()
-        self._warming = CancelScope()
+        self._life = CancelScope(shield=True)
+        self._initialized = False  # has a shared backend a state to clean up?
 
     @property
     def state(self) -> str:
@@ -84,7 +85,7 @@ class BackendHost:
             raise SandboxError(f"backend {self.name!r} is closed", code="not_ready")
         if self._start is None or self._start.done.is_set():
             self._start = _Start()
-            self._warming = CancelScope()
+            self._life = CancelScope(shield=True)
             tasks.start_soon(self._own, self._start, name=f"backend {self.name}")
         start = self._start
         await start.done.wait()
@@ -114,7 +115,8 @@ class BackendHost:
     def close(self) -> None:
         """Begin to close: calls are cancelled, sessions clean up, then the backend shuts down."""
         self._closing.set()
-        self._warming.cancel()
+        if not self.is_ready:
+            self._life.cancel()  # it is starting: give that up
         for call in tuple(self.calls):
             call.cancel()
         for live in tuple(self._live):
@@ -146,59 +148,59 @@ class BackendHost:
         }
 
     async def _own(self, start: _Start) -> None:
+        """Start the backend, wait until it is closed, shut it down: in one scope, like `LiveSession.own`."""
+        backend: Backend | None = None
+        is_warm = False
         try:
-            backend = await self._begin(start)
-            if backend is None:
-                return
-            try:
-                async with anyio.create_task_group() as self._sessions:
-                    if not self._closing.is_set():
-                        self.backend = backend
-                        self.is_ready = True
-                        start.done.set()
-                        await self._closing.wait()
-            finally:
-                self.is_ready = False
-                with CancelScope(shield=True):
-                    await self._end(backend)
+            with self._life:
+                try:
+                    backend = self._built()
+                    await backend.warmup()
+                    is_warm = True
+                    if not self.has_sessions:
+                        self.value = await backend.initialize(Session(id=self.name, backend=self.name))
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - plugin boundary
+                    start.error = failure_of(error, f"backend {self.name!r} could not start")
+                    self.last_error = str(start.error)
+                else:
+                    await self._serve(backend, start)
+                finally:
+                    if backend is not None and is_warm:
+                        await self._end(backend)
         finally:
             if start.error is None and not start.done.is_set():
                 start.error = SandboxError(f"the start of backend {self.name!r} was given up", code="cancelled")
             start.done.set()
             start.ended.set()
 
-    async def _begin(self, start: _Start) -> Backend | None:
-        """The started backend; None if it failed or was given up."""
-        backend: Backend | None = None
-        warm = False
-        done = False
+    def _built(self) -> Backend:
+        if self.group.build is None:
+            raise SandboxError(f"{self.name!r} is a group of API tools, which do not start")
+        backend = self.group.build()
+        backend.context = self._context
+        return backend
+
+    async def _serve(self, backend: Backend, start: _Start) -> None:
         try:
-            with self._warming:
-                if self.group.build is None:
-                    return None
-                backend = self.group.build()
-                backend.context = self._context
-                await backend.warmup()
-                warm = True
-                if not self.has_sessions:
-                    self.value = await backend.initialize(Session(id=self.name, backend=self.name))
-                done = True
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - plugin boundary
-            start.error = failure_of(error, f"backend {self.name!r} could not start")
-            self.last_error = str(start.error)
-            _log.debug("backend %r could not start", self.name, exc_info=True)
+            async with anyio.create_task_group() as self._sessions:
+                if not self._closing.is_set():
+                    self.backend = backend
+                    self.is_ready = True
+                    self.last_error = ""
+                    start.done.set()
+                    await self._closing.wait()
         finally:
-            if warm and not done and backend is not None:
-                with CancelScope(shield=True):
-                    await bounded(backend.shutdown, self.limits.cleanup_timeout_s, f"{self.name}: shutdown")
-        return backend if done else None
+            self.is_ready = False
+            self._initialized = True
 
     async def _end(self, backend: Backend) -> None:
         seconds = self.limits.cleanup_timeout_s
-        if not self.has_sessions:
-            await bounded(lambda: backend.cleanup(self.value), seconds, f"{self.name}: cleanup")
-        await bounded(backend.shutdown, seconds, f"{self.name}: shutdown")
-        self.backend = self.value = None
+        try:
+            if self._initialized and not self.has_sessions:
+                await wind_up(lambda: backend.cleanup(self.value), self._life, seconds, f"{self.name}: cleanup")
+        finally:
+            self.backend = self.value = None
+            await wind_up(backend.shutdown, self._life, seconds, f"{self.name}: shutdown")
 
     async def _own_session(
         self, live: LiveSession, start: Callable[[], Awaitable[Any]], backend: Backend, forget: Callable[[], None]

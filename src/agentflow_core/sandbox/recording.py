@@ -155,6 +155,7 @@ class RecordingSandbox:
         await self._door.close_worker(worker_id)
         for info in sessions:
             self._histories.close(info.id)
+            self._locks.pop((worker_id, info.backend), None)
 
     async def warmup(self, backends: Sequence[str] = ()) -> None:
         """Start backends."""
@@ -215,7 +216,10 @@ class ReplayingSandbox:
         arguments = offered.function.validate(params)
         if isinstance(arguments, ToolResult):
             return evolve(arguments, tool=tool)
-        session_id = "" if group.sharing == "shared" else self._session_for(worker_id, group.name, session)
+        try:
+            session_id = "" if group.sharing == "shared" else self._session_for(worker_id, group.name, session)
+        except SandboxError as error:
+            return evolve(ToolResult.failure(error.code, error.message), tool=tool)
         request = self._histories.request(session_id, offered.function, arguments)
         self._histories.advance(session_id, request)
         call.ran = True

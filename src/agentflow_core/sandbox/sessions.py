@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from agentflow_core.sandbox.backend import Session
     from agentflow_core.sandbox.config import LimitsConfig
 
-__all__ = ["LiveSession", "Refusal", "bounded", "failure_of"]
+__all__ = ["LiveSession", "Refusal", "failure_of", "wind_up"]
 
 _log = logging.getLogger("agentflow_core.sandbox")
 
@@ -52,7 +53,7 @@ class LiveSession:
         self.ended = anyio.Event()  # set by its host, when nothing of it is left
         self._closing = anyio.Event()
         self._idle = anyio.Event()
-        self._starting = CancelScope()
+        self._life = CancelScope(shield=True)
 
     @property
     def is_open(self) -> bool:
@@ -91,10 +92,11 @@ class LiveSession:
         if self._closing.is_set():
             return
         self._closing.set()
-        if self.started.is_set() and self.error is None:
+        if self.started.is_set():
             self.state = "draining"
             self.reason = reason
-        self._starting.cancel()
+        else:
+            self._life.cancel()
         for call in tuple(self.calls):
             call.cancel()
 
@@ -107,61 +109,67 @@ class LiveSession:
     ) -> None:
         """Run the session: wait for its turn, start it, wait until it is closed, clean it up.
 
-        Raises nothing but cancellation; what went wrong is ``error``.
+        Raises nothing; what went wrong is ``error``. The scope in which a session starts is left only after its
+        cleanup, since a backend may keep scopes of its own open in between. It is shielded: `close` ends it.
         """
         try:
-            if not await self._start(admit, start, limits.start_timeout_s):
-                return
-            try:
+            with self._life:
+                await admit()
+                self._life.deadline = anyio.current_time() + limits.start_timeout_s
+                self.value = await start()
+                self._life.deadline = math.inf
                 if not self._closing.is_set():
                     self.state = "ready"
                     self.started.set()
                     await self._closing.wait()
-            finally:
-                self.close()
-                with CancelScope(shield=True):
-                    await self._finish(cleanup, limits.cleanup_timeout_s)
-        finally:
-            if self.error is None and not self.started.is_set():
-                self.error = SandboxError(f"the start of {self.id} was given up", code="cancelled")
-            self.state = "failed" if self.error is not None else "closed"
-            self.started.set()
-
-    async def _start(
-        self, admit: Callable[[], Awaitable[None]], start: Callable[[], Awaitable[Any]], timeout_s: float
-    ) -> bool:
-        done = False
-        try:
-            with self._starting:
-                await admit()
-                with anyio.move_on_after(timeout_s):
-                    self.value = await start()
-                    done = True
-                if not done:
-                    message = f"{self.session.backend}: a session did not start within {timeout_s:g} s"
-                    self.error = SandboxError(message, code="timeout")
+                await self._drain(limits.cleanup_timeout_s)
+                await wind_up(lambda: cleanup(self.value), self._life, limits.cleanup_timeout_s, f"{self.id}: cleanup")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - plugin boundary
             self.error = failure_of(error, f"{self.session.backend}: a session could not start")
-        return done
+        finally:
+            if not self.started.is_set():
+                self._blame(limits.start_timeout_s)
+            self.state = "failed" if self.error is not None else "closed"
+            self.value = None
+            self.started.set()
 
-    async def _finish(self, cleanup: Callable[[Any], Awaitable[None]], timeout_s: float) -> None:
-        with anyio.move_on_after(timeout_s):
+    def _blame(self, start_timeout_s: float) -> None:
+        if self._closing.is_set():
+            self.error = SandboxError(f"the start of {self.id} was given up", code="cancelled")
+        elif self._life.cancel_called:
+            message = f"{self.session.backend}: a session did not start within {start_timeout_s:g} s"
+            self.error = SandboxError(message, code="timeout")
+
+    async def _drain(self, timeout_s: float) -> None:
+        """Wait for the calls that were cancelled; a thread that does not return cannot be waited for."""
+        with anyio.move_on_after(timeout_s, shield=True):
             while self.users:
                 self._idle = anyio.Event()
                 await self._idle.wait()
-        await bounded(lambda: cleanup(self.value), timeout_s, f"{self.id}: cleanup")
-        self.value = None
 
 
-async def bounded(work: Callable[[], Awaitable[Any]], timeout_s: float, what: str) -> None:
-    """Run a cleanup to its end or its time limit; what goes wrong is logged, so that the others go on."""
+async def wind_up(work: Callable[[], Awaitable[Any]], life: CancelScope, timeout_s: float, what: str) -> None:
+    """Run a cleanup or shutdown to its end or its time limit, in the scope ``life`` of what it ends.
+
+    What it raises is logged, so that the others go on. Past its time ``life`` is cancelled, and with it what is left;
+    where that has happened before, the work runs shielded from it.
+    """
     try:
-        with anyio.move_on_after(timeout_s, shield=True) as limit:
+        if life.cancel_called:
+            with anyio.move_on_after(timeout_s, shield=True) as limit:
+                await work()
+            if limit.cancelled_caught:
+                _log.warning("%s did not end within %g s", what, timeout_s)
+        else:
+            life.deadline = anyio.current_time() + timeout_s
             await work()
+            life.deadline = math.inf
     except (Exception, SystemExit):  # noqa: BLE001 - plugin boundary
         _log.warning("%s failed", what, exc_info=True)
-    if limit.cancelled_caught:
-        _log.warning("%s did not end within %g s", what, timeout_s)
+    except BaseException:
+        if life.cancel_called:
+            _log.warning("%s did not end within %g s", what, timeout_s)
+        raise
 
 
 def failure_of(error: BaseException, what: str) -> AgentFlowError:

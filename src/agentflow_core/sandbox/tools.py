@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, TypeVar, overload
 
 from attrs import field, frozen
@@ -21,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Canonicalize = Callable[[Mapping[str, Any]], Any]
 Compare = Callable[[Observation, Observation], bool]
 _MARK = "__agentflow_tool__"
+_MOST_NAMED = 10  # of the arguments that a call makes up
 
 
 @frozen(kw_only=True)
@@ -77,12 +79,11 @@ class ToolFunction:
         known = list(self.parameters)
         there = f"the arguments are: {', '.join(known)}" if known else "it takes no arguments"
         problems = []
-        for key in params:
-            if key not in self.parameters:
-                label = key if isinstance(key, str) else repr(key)
-                label = label[:60].encode("ascii", "backslashreplace").decode()
-                guess = suggest(label, known)
-                problems.append((label, "is not an argument", f"did you mean {guess!r}?" if guess else there))
+        for key in islice((key for key in params if key not in self.parameters), _MOST_NAMED):
+            label = key if isinstance(key, str) else repr(key)
+            label = label[:60].encode("ascii", "backslashreplace").decode()
+            guess = suggest(label, known)
+            problems.append((label, "is not an argument", f"did you mean {guess!r}?" if guess else there))
         return problems
 
     def _refuse(self, problems: list[tuple[str, str, str]]) -> ToolResult:

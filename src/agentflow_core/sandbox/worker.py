@@ -128,7 +128,12 @@ class WorkerView:
             SandboxError: the sandbox itself failed: it is not open, or the backend or the session cannot start.
         """
         return await self._door.execute(
-            self._worker_id, tool, params, session=session, timeout_s=timeout_s or self._timeout_s, call_id=call_id
+            self._worker_id,
+            tool,
+            params,
+            session=session,
+            timeout_s=self._timeout_s if timeout_s is None else timeout_s,
+            call_id=call_id,
         )
 
     async def execute_batch(

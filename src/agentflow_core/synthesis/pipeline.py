@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run_synthesis"]
 
+#: Settings of the sandbox that change nothing in what tools answer.
+_OF_THE_MACHINE = ("state_dir", "warmup")
 #: The steps of the funnel, as the summary has them, up to the gates.
 _STEPS = (
     "seeds",
@@ -91,17 +93,18 @@ async def run_synthesis(
 def _stages(resolved: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """What each stage depends on: changing anything else leaves its units as they are."""
     models = {"model": resolved["model"], "roles": resolved["roles"]}
+    sandbox = {key: value for key, value in resolved["sandbox"].items() if key not in _OF_THE_MACHINE}
     prompts = {name: load_prompt("agentflow_core.synthesis", name).version for name in ("propose", "draft")}
     return {
         "sample": {
             **models,
-            "sandbox": resolved["sandbox"],
+            "sandbox": sandbox,
             "tools": resolved["tools"],
             "sampling": resolved["sampling"],
             "prompt": prompts["propose"],
         },
         "select": {"selection": resolved["selection"], "random_seed": resolved["random_seed"]},
-        "qa": {**models, "sandbox": resolved["sandbox"], "qa": resolved["qa"], "prompt": prompts["draft"]},
+        "qa": {**models, "sandbox": sandbox, "qa": resolved["qa"], "prompt": prompts["draft"]},
     }
 
 

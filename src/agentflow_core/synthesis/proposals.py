@@ -49,7 +49,9 @@ class Explorer:
     async def propose(
         self, seed: Seed, path: Sequence[Node], k: int, taken: Sequence[Action], clash: Sequence[Action] = ()
     ) -> Proposals:
-        """Up to ``k`` actions. ``taken`` are reserved already; ``clash`` are those that were just proposed in vain.
+        """The actions that were proposed when ``k`` were asked for; more than ``k`` stand in for those that are taken.
+
+        ``taken`` are reserved already; ``clash`` are those that were just proposed in vain.
 
         Raises:
             ModelError: a failure that is not this node's own (rate limit, connection, authentication).
@@ -59,7 +61,7 @@ class Explorer:
             asked = await ask(self.model, request, self._parse)
         except (BadOutputError, ContentFilterError, ContextOverflowError) as error:
             return Proposals(failure=error)
-        return Proposals(actions=tuple(asked.value[:k]), usage=asked.usage)
+        return Proposals(actions=tuple(asked.value), usage=asked.usage)
 
     def _request(
         self, seed: Seed, path: Sequence[Node], k: int, taken: Sequence[Action], clash: Sequence[Action]

@@ -178,6 +178,8 @@ def _reserve(tree: Tree, nodes: Sequence[Node], wanted: Sequence[int], proposals
         clash = []
         got = 0
         for action in found.actions:
+            if got == k:
+                break
             if tree.reserve(action):
                 growths.append(_Growth(node_id=tree.child_id(node), parent=node, action=action, usage=usage))
                 usage = Usage()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import anyio.lowlevel
@@ -14,6 +13,9 @@ from agentflow_core.errors import SandboxError
 from agentflow_core.records import ToolResult
 from agentflow_core.sandbox import Backend, Catalog, Range, Session, tool
 from agentflow_core.testing.conformance import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 __all__ = ["COUNTER", "GLOSSARY", "PAGES", "CounterBackend", "GlossaryBackend", "PagesBackend", "reference_catalog"]
 
@@ -45,7 +47,7 @@ class CounterBackend(Backend):
         return Counter(total=state.total, labels=list(state.labels))
 
     @tool
-    async def add(self, state: Counter, amount: Annotated[int, Range(1, 100)] = 1) -> ToolResult:
+    async def add(self, state: Counter, amount: Annotated[int, Range(1, 100)] = 1) -> ToolResult:  # noqa: D417 - the engine passes state, models never see it
         """Add to the counter.
 
         Args:
@@ -55,7 +57,7 @@ class CounterBackend(Backend):
         return ToolResult.success({"total": state.total})
 
     @tool
-    async def label(self, state: Counter, text: Annotated[str, Range(1, 20_000_000)]) -> ToolResult:
+    async def label(self, state: Counter, text: Annotated[str, Range(1, 20_000_000)]) -> ToolResult:  # noqa: D417 - the engine passes state, models never see it
         """Write a label on the counter.
 
         Args:
@@ -65,7 +67,7 @@ class CounterBackend(Backend):
         return ToolResult.success({"labels": len(state.labels)})
 
     @tool(read_only=True)
-    async def look(self, state: Counter, repeat: Annotated[int, Range(1, 100_000)] = 1) -> str:
+    async def look(self, state: Counter, repeat: Annotated[int, Range(1, 100_000)] = 1) -> str:  # noqa: D417 - the engine passes state, models never see it
         """Read the total and all labels.
 
         Args:
@@ -91,7 +93,7 @@ class GlossaryBackend(Backend):
         return {"hop": "a step from one source to the next", "rollout": "one run of an agent on a task"}
 
     @tool(read_only=True)
-    async def define(self, state: dict[str, str], word: str) -> ToolResult:
+    async def define(self, state: dict[str, str], word: str) -> ToolResult:  # noqa: D417 - the engine passes state, models never see it
         """Say what a word means.
 
         Args:
@@ -102,7 +104,7 @@ class GlossaryBackend(Backend):
         return ToolResult.success({"word": word}, text=f"{word}: {state[word]}")
 
     @tool(read_only=True)
-    async def words(self, state: dict[str, str], repeat: Annotated[int, Range(1, 100_000)] = 1) -> list[str]:
+    async def words(self, state: dict[str, str], repeat: Annotated[int, Range(1, 100_000)] = 1) -> list[str]:  # noqa: D417 - the engine passes state, models never see it
         """List the words.
 
         Args:
@@ -121,8 +123,8 @@ class GlossaryBackend(Backend):
 class Page:
     """The state of one page: its text, and what holds it open."""
 
-    text: str
-    stack: AsyncExitStack
+    text: str = ""
+    stack: AsyncExitStack = field(factory=AsyncExitStack)
 
 
 class PagesBackend(Backend):
@@ -144,13 +146,14 @@ class PagesBackend(Backend):
 
     async def initialize(self, session: Session) -> Page:
         """A page; its task group is open until `cleanup`."""
+        page = Page()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._turned())
             tasks = await stack.enter_async_context(anyio.create_task_group())
             tasks.start_soon(anyio.sleep_forever)
             stack.callback(tasks.cancel_scope.cancel)
             await anyio.lowlevel.checkpoint()
-            page = Page(text="", stack=stack.pop_all())
+            page.stack = stack.pop_all()
         return page
 
     async def cleanup(self, state: Page) -> None:
@@ -169,7 +172,7 @@ class PagesBackend(Backend):
                 self.pages -= 1
 
     @tool
-    async def write(self, state: Page, text: str) -> ToolResult:
+    async def write(self, state: Page, text: str) -> ToolResult:  # noqa: D417 - the engine passes state, models never see it
         """Write a line at the end of the page.
 
         Args:
@@ -179,7 +182,7 @@ class PagesBackend(Backend):
         return ToolResult.success({"characters": len(state.text)})
 
     @tool(read_only=True)
-    async def read(self, state: Page, repeat: Annotated[int, Range(1, 100_000)] = 1) -> str:
+    async def read(self, state: Page, repeat: Annotated[int, Range(1, 100_000)] = 1) -> str:  # noqa: D417 - the engine passes state, models never see it
         """Read the page.
 
         Args:

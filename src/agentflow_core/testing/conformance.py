@@ -11,16 +11,14 @@ Without pytest: ``report = await run_conformance(subject)``; ``report.ok``, ``re
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import anyio
 from attrs import field, frozen
 
 from agentflow_core.errors import UsageError
 from agentflow_core.names import unknown_name
-
-if TYPE_CHECKING:
-    from agentflow_core.sandbox import Backend
+from agentflow_core.sandbox import Backend
 
 __all__ = ["BackendConformance", "Broken", "Law", "Missing", "Outcome", "Report", "Subject", "run_conformance"]
 
@@ -32,7 +30,7 @@ class Broken(AssertionError):
     """A law that does not hold; the message says what was seen."""
 
 
-class Missing(Exception):  # noqa: N818 - not an error: the law does not apply
+class Missing(Exception):
     """A law that cannot be tried; the message says what the backend or the subject lacks."""
 
 

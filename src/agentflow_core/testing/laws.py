@@ -7,8 +7,8 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +29,7 @@ from agentflow_core.testing.conformance import Broken, Call, Law, Missing, Subje
 from agentflow_core.testing.resources import held
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
     from agentflow_core.sandbox import Backend
     from agentflow_core.sandbox.worker import WorkerView
@@ -281,7 +281,9 @@ async def sessions_come_and_go(subject: Subject) -> None:
 async def sessions_share_nothing(subject: Subject) -> None:
     needs_sessions(subject)
     plant, _ = needs(subject.plant, "plant"), needs(subject.look, "look")
-    canaries = {f"law-{number}": f"canary-{number:04d}-{number * 7919 % 9973:04d}" for number in range(subject.parallel)}
+    canaries = {
+        f"law-{number}": f"canary-{number:04d}-{number * 7919 % 9973:04d}" for number in range(subject.parallel)
+    }
 
     async with opened(subject) as sandbox:
 
@@ -298,9 +300,7 @@ async def sessions_share_nothing(subject: Subject) -> None:
                     raise Broken(f"{worker.worker_id} sees {other}, which another session planted")
 
         for step in (plant_one, look_one):
-            await _each(
-                [lambda w=sandbox.worker(name), c=canary, s=step: s(w, c) for name, canary in canaries.items()]
-            )
+            await _each([partial(step, sandbox.worker(name), canary) for name, canary in canaries.items()])
 
 
 async def _each(works: Sequence[Callable[[], Awaitable[None]]]) -> None:
@@ -417,6 +417,13 @@ async def wrong_arguments_name_the_field(subject: Subject) -> None:
                     raise Broken(f"{one.name}: {what} as arguments is answered {result.code}")
 
 
+def _deep() -> list[Any]:
+    deep: list[Any] = []
+    for _ in range(5_000):
+        deep = [deep]
+    return deep
+
+
 _HOSTILE: Mapping[str, Any] = {
     "null": None,
     "true": True,
@@ -429,19 +436,9 @@ _HOSTILE: Mapping[str, Any] = {
     "a lone surrogate": "\ud83d",
     "an empty text": "",
     "an object": {"a": [{"b": float("nan")}]},
-    "a deep list": None,
+    "a deep list": _deep(),
     "bytes": b"\xff",
 }
-
-
-def _deep() -> list[Any]:
-    deep: list[Any] = []
-    for _ in range(5_000):
-        deep = [deep]
-    return deep
-
-
-_HOSTILE = {**_HOSTILE, "a deep list": _deep()}
 
 
 def _check_hostile(result: ToolResult, what: str, name: str) -> None:

@@ -24,9 +24,7 @@ class Held:
 
     def beyond(self, before: Held) -> str:
         """What is more than before, in words; nothing if nothing is. Memory is not compared."""
-        more = {
-            name: getattr(self, name) - getattr(before, name) for name in ("descriptors", "threads", "children")
-        }
+        more = {name: getattr(self, name) - getattr(before, name) for name in ("descriptors", "threads", "children")}
         return ", ".join(f"{count} more {name}" for name, count in more.items() if count > 0)
 
 
@@ -37,7 +35,7 @@ def held() -> Held:
         return Held(descriptors=0, threads=threads, children=0, rss_bytes=0)
     pages = int((_PROC / "self" / "statm").read_text().split()[1])
     return Held(
-        descriptors=len(os.listdir(_PROC / "self" / "fd")),  # noqa: PTH208 - no Path object for each of them
+        descriptors=len(os.listdir(_PROC / "self" / "fd")),
         threads=threads,
         children=_children(),
         rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"),

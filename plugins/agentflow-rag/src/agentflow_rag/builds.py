@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -89,9 +90,9 @@ def prepare(name: str, config: CorpusConfig, state: Path, tick: Tick) -> Saved:
             _build(_Job(name=name, config=config, engine=engine), files, content, final, tick)
         finally:
             lock.release()
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise StorageError(
-            f"corpus {name!r}: its index cannot be written to {state}: {error.strerror or error}",
+            f"corpus {name!r}: its index cannot be written to {state}: {error}",
             hint="AGENTFLOW_STATE names another folder",
         ) from error
     built = _found(final)
@@ -121,7 +122,7 @@ def _key(content: str, config: CorpusConfig, engine: Engine) -> str:
 def _found(directory: Path) -> Saved | None:
     try:
         manifest = json.loads((directory / _MANIFEST).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return Saved(
         directory=directory,

@@ -94,7 +94,7 @@ def _json(path: Path, name: str) -> Iterator[Row | Problem]:
             )
             if text.peek() == ",":
                 text.skip(1)
-            elif text.peek() != "]":
+            elif text.peek() not in ("]", ""):
                 raise DataError(f"{path}:{text.line}: not JSON: expected ',' or ']'")
         if text.peek() != "]":
             raise DataError(f"{path}:{text.line}: not JSON: the array is not closed")

@@ -66,17 +66,22 @@ class TantivyEngine:
         index.register_tokenizer(_ANALYZER, _analyzer())
         writer = index.writer(_HEAP_BYTES, 1)
         count = 0
-        for count, unit in enumerate(units, 1):
-            document = tantivy.Document()
-            document.add_unsigned(_UNIT, unit.number)
-            document.add_text(_TEXT, f"{unit.title}\n{unit.text}")
-            for term in filter_terms(unit):
-                document.add_text(_FILTER, term)
-            writer.add_document(document)
-            if count % _TICK == 0:
-                tick(count)
-        writer.commit()
-        writer.wait_merging_threads()
+        try:
+            for count, unit in enumerate(units, 1):
+                document = tantivy.Document()
+                document.add_unsigned(_UNIT, unit.number)
+                document.add_text(_TEXT, f"{unit.title}\n{unit.text}")
+                for term in filter_terms(unit):
+                    document.add_text(_FILTER, term)
+                writer.add_document(document)
+                if count % _TICK == 0:
+                    tick(count)
+            writer.commit()
+        except BaseException:
+            writer.rollback()
+            raise
+        finally:
+            writer.wait_merging_threads()  # its threads write files until they are waited for
         return count
 
     def open(self, directory: Path) -> TantivyIndex:

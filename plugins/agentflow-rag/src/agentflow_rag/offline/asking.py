@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agentflow_core.text import is_function_word
 from attrs import frozen
 
+from agentflow_core.text import is_function_word
 from agentflow_rag.offline.english import AUXILIARIES, PREPOSITIONS, base_form, past_form
 from agentflow_rag.offline.sentences import sentences
 
@@ -45,13 +45,17 @@ _KNOWN_AS = re.compile(
     rf"^(?P<aux>is|was|were|are) (?:also |formerly |previously |originally |better |commonly )?known as (?:the )?(?P<answer>{_NAME})(?P<after>.*)$"
 )
 _COMES_FROM = re.compile(rf"^(?:is|was|are|were) an? [\w -]+ from (?P<answer>{_NAME}(?:, {_NAME})*)$")
-_LIES_IN = re.compile(rf"^(?:is|was|are) (?:an?|the) [\w –-]+? (?:in|at) (?P<answer>{_NAME}(?:, {_NAME})*)(?:$|,| with | that | which )")
+_LIES_IN = re.compile(
+    rf"^(?:is|was|are) (?:an?|the) [\w –-]+? (?:in|at) (?P<answer>{_NAME}(?:, {_NAME})*)(?:$|,| with | that | which )"
+)
 _SPAN = re.compile(r"^(?P<before>.+?) (?:from|between) (?P<answer>[12]\d{3} (?:until|to|and) [12]\d{3})(?P<after>.*)$")
 _HAS_DONE = re.compile(
     r"^(?P<aux>has|have) (?:also )?(?P<part>\w+(?:ed|ten|ung|old|on|ade)) (?:about |over |more than |nearly |at least )?"
     r"(?P<answer>\d[\d,.]*(?: million| billion)?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) (?P<what>[a-z][\w-]+)(?P<after>.*)$"
 )
-_NATION = re.compile(r"^(?:is|was) an? (?P<answer>[A-Z][a-z]+(?:an|ish|ese|ch|i|ek|sh)(?:[-–][A-Z][a-z]+)?) (?:[\w’-]+ ?)+")
+_NATION = re.compile(
+    r"^(?:is|was) an? (?P<answer>[A-Z][a-z]+(?:an|ish|ese|ch|i|ek|sh)(?:[-–][A-Z][a-z]+)?) (?:[\w’-]+ ?)+"
+)
 _NAMED_AFTER = re.compile(rf"^(?:is|was) named (?:after|for) (?P<answer>{_NAME})")
 _MEASURE = re.compile(
     r"\b(?:a|an|with a|with the|the|its) (?P<what>length|diameter|population|span|height|area|atomic number|depth|capacity|"
@@ -74,13 +78,15 @@ _BORN = re.compile(
 )
 _BORN_FIRST = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{_DATE}) ?[–-] ")
 _YEARS = re.compile(r"\((?P<answer>1[0-9]\d\d)[–-](?P<end>[12]\d\d\d)\)")
-_BASED_ON = re.compile(rf"^(?P<aux>is|was) (?P<verb>based on|adapted from) (?:the |an? )?(?:[\w’'-]+ ){{0,8}}?(?:, the )?\"?(?P<answer>{_NAME})\"?$")
+_BASED_ON = re.compile(
+    rf"^(?P<aux>is|was) (?P<verb>based on|adapted from) (?:the |an? )?(?:[\w’'-]+ ){{0,8}}?(?:, the )?\"?(?P<answer>{_NAME})\"?$"
+)
 _ANY_COUNT = re.compile(
     r"^(?P<before>(?:has|had|have|is|was|are|were|consists?|contains?|employs?|includes?|spans?|covers?|\w+ed) (?:[\w’'-]+ ){0,7}?)"
     r"(?:about |over |more than |nearly |approximately |almost |some |only )?(?P<answer>\d[\d,]*(?:\.\d+)?(?: million| billion)?) (?P<what>[a-z][a-z-]+)\b(?P<after>.*)$"
 )
 _LIVED = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{_DATE}) ?[–-] ?(?P<end>{_DATE})")
-_NOT_COUNTED = frozenset("percent per in and or of to times years-old season season's".split())
+_NOT_COUNTED = frozenset(["percent", "per", "in", "and", "or", "of", "to", "times", "years-old", "season", "season's"])
 _COUNTED_AMONG = re.compile(r"\b(?:the|its|his|her|first|last|of|at|aged?|No) $")
 _TIME = re.compile(r" (?:from \d{4} (?:to|until) \d{4}|(?:in|since|until|from) \d{4})")
 _AFTER_STOP = re.compile(r",| and | but | which | who | where | while | with | as | after | when |; ")
@@ -182,7 +188,12 @@ def _of_clause(clause: Clause, *, person: bool, place: bool) -> Iterator[Fact]:
     if found := _KNOWN_AS.match(phrase):
         yield fact(f"What {found['aux']} {{}} known as{_after(found['after'])}?", found["answer"], "entity", 1)
     if (found := _COMES_FROM.match(phrase)) and not place:
-        yield fact("Where does {} come from?" if phrase.startswith("is") else "Where did {} come from?", found["answer"], "place", 2)
+        yield fact(
+            "Where does {} come from?" if phrase.startswith("is") else "Where did {} come from?",
+            found["answer"],
+            "place",
+            2,
+        )
     if (found := _LIES_IN.match(phrase)) and place:
         yield fact("Where is {}?", found["answer"], "place", 3)
     if found := _SPAN.match(phrase):
@@ -205,7 +216,11 @@ def _of_clause(clause: Clause, *, person: bool, place: bool) -> Iterator[Fact]:
         yield fact("What is the population of {}?", found["answer"], "number", 0)
     if found := _COUNT.match(phrase):
         yield from _how_many(found, fact)
-    elif (found := _ANY_COUNT.match(phrase)) and _is_counted(found["what"]) and not _COUNTED_AMONG.search(found["before"]):
+    elif (
+        (found := _ANY_COUNT.match(phrase))
+        and _is_counted(found["what"])
+        and not _COUNTED_AMONG.search(found["before"])
+    ):
         question = f"{{}} {found['before']}how many {found['what']}{_after(found['after'])}?"
         yield fact(question, found["answer"], "number", 4)
     if found := _BASED_ON.match(phrase):
@@ -274,14 +289,24 @@ def _where(found: re.Match[str], fact: _Make) -> Iterator[Fact]:
     verb, where = found["verb"], found["where"]
     after = _after(found["after"])
     follows = found["after"].split()
-    if follows and follows[0][0].islower() and follows[0] not in PREPOSITIONS and follows[0] not in ("and", "but", "which"):
+    if (
+        follows
+        and follows[0][0].islower()
+        and follows[0] not in PREPOSITIONS
+        and follows[0] not in ("and", "but", "which")
+    ):
         return
     first, _, rest = verb.partition(" ")
     if first in AUXILIARIES:
         yield fact(f"Where {first} {{}} {rest}{after}?", found["answer"], "place", 1)
     elif verb == "flows" or verb == "empties":
         if where == "into":
-            yield fact(f"Into which body of water does {{}} {'flow' if verb == 'flows' else 'empty'}{after}?", found["answer"], "place", 0)
+            yield fact(
+                f"Into which body of water does {{}} {'flow' if verb == 'flows' else 'empty'}{after}?",
+                found["answer"],
+                "place",
+                0,
+            )
     elif verb == "lies" and where == "on":
         yield fact(f"On which river or body of water does {{}} lie{after}?", found["answer"], "place", 1)
     elif verb in ("takes place", "rises", "begins", "hangs", "stands", "lies"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentflow_core.text import mentions, normalize_answer, numbers, tokens
-
 from agentflow_rag.offline.names import mentions_name, name_key
 
 if TYPE_CHECKING:
@@ -19,7 +18,10 @@ def hides(question: str, answer: str, bridge: str) -> bool:
     if mentions_name(bridge, question) or contains_name(bridge, question):
         return False
     said = f" {normalize_answer(question)} "
-    return f" {normalize_answer(answer)} " not in said and f" {' '.join(tokens(answer))} " not in f" {' '.join(tokens(question))} "
+    return (
+        f" {normalize_answer(answer)} " not in said
+        and f" {' '.join(tokens(answer))} " not in f" {' '.join(tokens(question))} "
+    )
 
 
 def contains_name(name: str, text: str) -> bool:

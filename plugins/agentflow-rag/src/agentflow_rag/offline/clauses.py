@@ -6,9 +6,9 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agentflow_core.text import is_function_word
 from attrs import frozen
 
+from agentflow_core.text import is_function_word
 from agentflow_rag.offline.english import AUXILIARIES, CREATION, is_finite, is_participle, is_person_noun, is_place_noun
 from agentflow_rag.offline.names import base_title
 from agentflow_rag.offline.sentences import sentences, without_asides
@@ -22,34 +22,105 @@ _PRONOUN = re.compile(r"^(?:He|She|It|They) (?:also |later |then |first |origina
 #: ``After his career, he served …``: the phrase before is left out.
 _LATE_PRONOUN = re.compile(r"^[A-Z][^,]{4,90}, (?:he|she|it|they) (?:also |later |then |first )?")
 _ADVERB = re.compile(r"^(?:also|later|then|first|originally|currently|now|today|still|officially|subsequently) ")
-_DEFINES = re.compile(r"^(is|was|are|were) (?:(an?|the) |one of (?:the )?(?:\w+ )??(?:largest|most|best|first|oldest) )(.+)$")
+_DEFINES = re.compile(
+    r"^(is|was|are|were) (?:(an?|the) |one of (?:the )?(?:\w+ )??(?:largest|most|best|first|oldest) )(.+)$"
+)
 _KIND_STOPS = re.compile(
     r"\s(?:of|in|on|at|by|for|from|with|who|whom|whose|which|that|where|when|between|near|to|and|or|as|held|set|about|"
     r"based|located|situated|written|directed|born|made|founded|formed|used|known|starring|featuring|through|off|during|"
     r"under|over|within|whether|published|released|produced|created|developed|built|\w+ed by)\b|[,;:]|"
     r"\s\w+(?:ed|ing)(?= (?:in|on|by|with|as|to|from|at|for|of|into)\b|$)"
 )
-_SUPERLATIVE = re.compile(r"(?i)\b(?:\w{3,}est|most|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|only|current|former|main|same|largest)\b")
+_SUPERLATIVE = re.compile(
+    r"(?i)\b(?:\w{3,}est|most|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|only|current|former|main|same|largest)\b"
+)
 _REDUCED = re.compile(
-    r"\s((?:directed|written|created|composed|produced|recorded|performed|designed|built|founded|formed|established|"
+    r"(?<!\bwas)(?<!\bis)(?<!\bwere)(?<!\bare)(?<!\bbeen)(?<!\bbe)\s((?:directed|written|created|composed|produced|recorded|performed|designed|built|founded|formed|established|"
     r"published|released|located|situated|based|born|owned|operated|developed|painted|discovered|hosted|held|found|made|"
     r"spoken|invented|printed|kept|completed|killed|adapted|edited|introduced|launched)\b(?: and \w+ed| and written)? .+|"
     r"starring .+)$"
 )
 #: What a thing that is still there still is.
-_LASTING = frozenset("located situated based owned operated held spoken kept".split())
+_LASTING = frozenset(["located", "situated", "based", "owned", "operated", "held", "spoken", "kept"])
 _RELATIVE = re.compile(r",? (who|that|which) ((?:was|is|were|are|had|has|\w+ed|\w+) .+)$")
 _TAIL = re.compile(r"[.!?;:,\s\"”]+$")
 #: Words that are said of things but do not say what they are.
 _EMPTY_KINDS = frozenset(
-    "one part north south east west mile name member kind type form piece set term example arm way result series' person thing practice office act "
-    "reference couple pair number variety collection combination process means lot body use state".split()
+    [
+        "one",
+        "part",
+        "north",
+        "south",
+        "east",
+        "west",
+        "mile",
+        "name",
+        "member",
+        "kind",
+        "type",
+        "form",
+        "piece",
+        "set",
+        "term",
+        "example",
+        "arm",
+        "way",
+        "result",
+        "series'",
+        "person",
+        "thing",
+        "practice",
+        "office",
+        "act",
+        "reference",
+        "couple",
+        "pair",
+        "number",
+        "variety",
+        "collection",
+        "combination",
+        "process",
+        "means",
+        "lot",
+        "body",
+        "use",
+        "state",
+    ]
 ) - {"state"}
 #: What a text calls its subject again.
 _GENERAL = [
     f"The {noun}"
-    for noun in "film movie album song single book novel series show episode band group company team aircraft ship game "
-    "event festival tournament organization program award magazine newspaper building district school device".split()
+    for noun in [
+        "film",
+        "movie",
+        "album",
+        "song",
+        "single",
+        "book",
+        "novel",
+        "series",
+        "show",
+        "episode",
+        "band",
+        "group",
+        "company",
+        "team",
+        "aircraft",
+        "ship",
+        "game",
+        "event",
+        "festival",
+        "tournament",
+        "organization",
+        "program",
+        "award",
+        "magazine",
+        "newspaper",
+        "building",
+        "district",
+        "school",
+        "device",
+    ]
 ]
 _KIND_NAMES = {"capital": "capital city", "seat": "city", "capital and largest city": "capital city"}
 
@@ -163,7 +234,9 @@ def _finite(rest: str) -> str | None:
 
 
 def _same_name(full: str, name: str) -> bool:
-    have = [word for word in re.findall(r"\w+", full.partition(", ")[0].casefold()) if word not in ("jr", "sr", "ii", "iii")]
+    have = [
+        word for word in re.findall(r"\w+", full.partition(", ")[0].casefold()) if word not in ("jr", "sr", "ii", "iii")
+    ]
     want = re.findall(r"\w+", name.casefold())
     if len(have) > 10 or not want:
         return False
@@ -182,7 +255,7 @@ def _kind(phrase: str) -> Kind | None:
     if not words or not words[-1].isascii() or words[-1][0].isdigit():
         return None
     head = words[-1].casefold()
-    if head in _EMPTY_KINDS or not head.isalpha() and "-" not in head:
+    if head in _EMPTY_KINDS or (not head.isalpha() and "-" not in head):
         return None
     if _SUPERLATIVE.search(" ".join(words)) or re.match(r"\d+(?:st|nd|rd|th)$", words[0]):
         words = words[-1:]
@@ -206,7 +279,9 @@ def _kind_words(rest: str) -> list[str]:
     if not longer or len(longer) > 7:
         return words
     if stop[0] == ",":
-        return [word.rstrip(",") for word in longer] if longer[-1].islower() and not is_function_word(longer[len(words)]) else words
+        added = longer[len(words) :]
+        fits = bool(added) and added[-1].islower() and not is_function_word(added[0])
+        return [word.rstrip(",") for word in longer] if fits else words
     return longer if _says_what(longer[-1]) else words
 
 
@@ -252,7 +327,9 @@ def _coordinated(phrase: str) -> list[str]:
     auxiliary = phrase.split(" ", 1)[0]
     rest = phrase
     position = 0
-    while stop := re.compile(r",? and (?:also |later |then |subsequently |first |originally )?(\w+)").search(rest, position):
+    while stop := re.compile(r",? and (?:also |later |then |subsequently |first |originally )?(\w+)").search(
+        rest, position
+    ):
         word = stop[1]
         before = rest[: stop.start()]
         participle = auxiliary in AUXILIARIES and is_participle(word) and _passive(before)

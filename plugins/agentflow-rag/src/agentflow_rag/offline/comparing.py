@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agentflow_core.records import Evidence, ReasoningStep
-from agentflow_core.text import dates
 from attrs import frozen
 
+from agentflow_core.records import Evidence, ReasoningStep
+from agentflow_core.text import dates
 from agentflow_rag.offline.asking import facts
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ _COMPARED = (
     (re.compile(r"^(?:On what date|In what year) was \{\} born\?$"), "Was {left} born before {right}?"),
     (re.compile(r"^In what year was \{\} founded\b"), "Was {left} founded before {right}?"),
     (re.compile(r"^(?:On what date|In what year) was \{\} released\b"), "Was {left} released before {right}?"),
-    (re.compile(r"^(?:On what date|In what year) was \{\} (?:opened|completed|built)\b"), "Is {left} older than {right}?"),
+    (
+        re.compile(r"^(?:On what date|In what year) was \{\} (?:opened|completed|built)\b"),
+        "Is {left} older than {right}?",
+    ),
     (re.compile(r"^(?:On what date|In what year) did \{\} die\?$"), "Did {left} die before {right}?"),
 )
 
@@ -39,7 +42,12 @@ class Comparison:
 
 def comparisons(left: Profile, right: Profile) -> Iterator[Comparison]:
     """What can be compared; each pair in one order only, which the names decide, so that yes and no come about alike."""
-    if left.kind is None or right.kind is None or left.name == right.name or left.kind.is_person != right.kind.is_person:
+    if (
+        left.kind is None
+        or right.kind is None
+        or left.name == right.name
+        or left.kind.is_person != right.kind.is_person
+    ):
         return
     if (len(left.name + right.name) % 2 == 0) != (left.name < right.name):
         return

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agentflow_core.text import is_function_word, mentions
 from attrs import frozen
 
+from agentflow_core.text import is_function_word, mentions
 from agentflow_rag.offline.english import (
     AUXILIARIES,
     CREATION,
@@ -35,13 +35,39 @@ _AGENT = re.compile(
 _MADE_BY = re.compile(
     r"^(?:is|was) (?:an?|the) (?P<what>[^,]*?) (?:recorded |performed |written |sung )?by (?P<who>(?:the |an? )?(?:[\w’'./–-]+ ){0,6})$"
 )
-_COMES_FROM = re.compile(r"^(?:is|was) (?:an?|the) (?P<what>[\w -]*?)(?: taken)? from (?:the |an? )?(?:[\w’'./–-]+ ){0,5}$")
+_COMES_FROM = re.compile(
+    r"^(?:is|was) (?:an?|the) (?P<what>[\w -]*?)(?: taken)? from (?:the |an? )?(?:[\w’'./–-]+ ){0,5}$"
+)
 _ROLE_OF = re.compile(
     r"^(?P<aux>is|was) (?P<article>the|an?) (?P<role>(?:[\w’'-]+ ){1,3})of (?:the )?(?P<who>(?:[\w’'./–-]+ ){0,8})$"
 )
 _KINSHIP = frozenset(
-    "son daughter brother sister father mother wife husband grandson granddaughter nephew niece cousin successor "
-    "predecessor student pupil founder co-founder spin-off sequel prequel daughter-in-law son-in-law".split()
+    [
+        "son",
+        "daughter",
+        "brother",
+        "sister",
+        "father",
+        "mother",
+        "wife",
+        "husband",
+        "grandson",
+        "granddaughter",
+        "nephew",
+        "niece",
+        "cousin",
+        "successor",
+        "predecessor",
+        "student",
+        "pupil",
+        "founder",
+        "co-founder",
+        "spin-off",
+        "sequel",
+        "prequel",
+        "daughter-in-law",
+        "son-in-law",
+    ]
 )
 _DEFINITION = re.compile(r"^(?:is|was|are|were) (?:an?|the|one of the) ")
 _LIST = re.compile(r"^(?:,| and | or | & )")
@@ -50,7 +76,9 @@ _PLACE_PREPOSITIONS = frozenset({"in", "at"})
 _POSSESSIVES = frozenset({"his", "her", "its", "their"})
 _PERSON_PREPOSITIONS = frozenset({"under", "with", "for", "against", "to", "after"})
 _TAIL = re.compile(r"[.!?;:,\s]+$")
-_VAGUE = re.compile(r"(?:This|These|That|Those|Such|Here|There|The (?:[a-z]+ )?[a-z]+(?:,| is| was| were| are| has| had| also)) ?")
+_VAGUE = re.compile(
+    r"(?:This|These|That|Those|Such|Here|There|The (?:[a-z]+ )?[a-z]+(?:,| is| was| were| are| has| had| also)) ?"
+)
 _WORDS_MOST = 28
 _CLUE_WORDS_MOST = 40
 
@@ -78,7 +106,9 @@ def descriptions(source: Profile, target: Profile) -> list[Description]:
         *(item for clause in source.clauses for item in _as_clue(clause, source, target, target.kind)),
         *_as_sentence(source, target, target.kind),
     ]
-    good = [item for item in found if len(item.text.split()) <= _WORDS_MOST and not mentions_name(target.name, item.text)]
+    good = [
+        item for item in found if len(item.text.split()) <= _WORDS_MOST and not mentions_name(target.name, item.text)
+    ]
     return sorted(good, key=lambda item: (item.rank, len(item.text)))
 
 
@@ -331,11 +361,15 @@ def _as_subject(source: Profile, target: Profile, kind: Kind) -> Iterator[Descri
     """Sentences of the source that begin with the target: ``Albert Einstein was born in Ulm``."""
     start = re.compile(rf"^(?:The |the )?{re.escape(target.name)} (.+)$")
     for sentence in sentences(source.text):
-        plain = without_asides(sentence).rstrip(".!?\"” ")
+        plain = without_asides(sentence).rstrip('.!?"” ')
         found = start.match(plain)
         if found is None:
             continue
-        phrase = re.split(r"(?:, (?:and|but|where|while|who|which|in|an?|the) | and (?=\w+ (?:in|on|at|by|the) )|; )", found[1])[0]
+        phrase = re.split(
+            r"(?:, (?:and|but|where|while|who|which|in|an?|the) | and (?=\w+ (?:in|on|at|by|the) )|; )", found[1]
+        )[0]
         words = phrase.split()
+        if re.search(r"\d .*\band [A-Z].*\d", phrase):
+            continue  # ``was born in 1797 and Lise Meitner in 1878``
         if 3 <= len(words) <= 18 and is_finite(words[0]) and mentions_name(source.name, phrase):
             yield Description(text=f"the {kind.phrase} {kind.relative} {phrase}", sentence=sentence, rank=1)

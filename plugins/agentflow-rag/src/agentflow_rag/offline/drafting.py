@@ -7,10 +7,10 @@ from collections import Counter
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from agentflow_core.records import QA, Evidence, ReasoningStep
-from agentflow_core.text import mentions
 from attrs import frozen
 
+from agentflow_core.records import QA, Evidence, ReasoningStep
+from agentflow_core.text import mentions
 from agentflow_rag.offline.asking import Fact, facts
 from agentflow_rag.offline.checks import answers_alone, hides
 from agentflow_rag.offline.clauses import profile
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agentflow_core.records import DraftInputs
-
     from agentflow_rag.offline.clauses import Profile
 
 __all__ = ["draft"]
@@ -33,6 +32,7 @@ _DESCRIPTIONS = 4
 _FACTS = 8
 _QUESTION_WORDS_MOST = 60
 _SELF_WORDS_MOST = 14
+_PARTED = re.compile(r",(?! \d{4}\b)")
 _SINGULAR = {"are": "is", "were": "was"}
 
 
@@ -123,7 +123,9 @@ def _ways(question: str, source: Profile, target: Profile) -> Iterator[_Asked]:
         return
     for clause in source.clauses:
         words = clause.phrase.split()
-        if not 3 <= len(words) <= _SELF_WORDS_MOST or words[1] in ("a", "an") or "," in clause.phrase:
+        if clause.phrase.startswith((f"is the {kind.head}", f"was the {kind.head}")):
+            continue
+        if not 3 <= len(words) <= _SELF_WORDS_MOST or words[1] in ("a", "an") or _PARTED.search(clause.phrase):
             continue
         if mentions_name(target.name, clause.phrase) or not any(not item.weak for item in mentions(clause.phrase)):
             continue
@@ -166,9 +168,7 @@ def _step(said: str, where: Profile, quotes: tuple[str, ...]) -> ReasoningStep:
     return ReasoningStep(step=said, evidence=tuple(Evidence(node=where.node, quote=quote) for quote in quotes))
 
 
-def _qa(
-    inputs: DraftInputs, question: str, answer: str, answer_type: str, steps: tuple[ReasoningStep, ...]
-) -> QA:
+def _qa(inputs: DraftInputs, question: str, answer: str, answer_type: str, steps: tuple[ReasoningStep, ...]) -> QA:
     return QA(
         id="",
         seed_id=inputs.seed.id,

@@ -13,11 +13,70 @@ __all__ = ["base_title", "mentions_name", "name_key", "salient_names", "word_pat
 _QUALIFIER = re.compile(r"\s*\([^()]*\)\s*$")
 #: Names that stand in so many texts that their own document is seldom meant.
 _COMMON = frozenset(
-    "january february march april may june july august september october november december monday tuesday wednesday "
-    "thursday friday saturday sunday english british american french german italian spanish japanese chinese canadian "
-    "australian indian irish scottish welsh russian european african asian latin greek dutch swedish "
-    "he she it they his her its their this that these those after before during when while however although since"
-    .split()
+    [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "english",
+        "british",
+        "american",
+        "french",
+        "german",
+        "italian",
+        "spanish",
+        "japanese",
+        "chinese",
+        "canadian",
+        "australian",
+        "indian",
+        "irish",
+        "scottish",
+        "welsh",
+        "russian",
+        "european",
+        "african",
+        "asian",
+        "latin",
+        "greek",
+        "dutch",
+        "swedish",
+        "he",
+        "she",
+        "it",
+        "they",
+        "his",
+        "her",
+        "its",
+        "their",
+        "this",
+        "that",
+        "these",
+        "those",
+        "after",
+        "before",
+        "during",
+        "when",
+        "while",
+        "however",
+        "although",
+        "since",
+    ]
 )
 
 
@@ -62,7 +121,11 @@ def salient_names(text: str, *, limit: int = 30) -> list[str]:
             continue
         found.setdefault(key, name)
     padded = [f" {key} " for key in found]
-    found = {key: name for key, name in found.items() if not any(f" {key} " in other and f" {key} " != other for other in padded)}
+    found = {
+        key: name
+        for key, name in found.items()
+        if not any(f" {key} " in other and f" {key} " != other for other in padded)
+    }
     order = sorted(found.values(), key=lambda name: (text.find(name), name))
     return order[:limit]
 
@@ -71,4 +134,6 @@ def _only_begins_sentences(word: str, text: str) -> bool:
     """Whether a single word is capitalised for its place alone: ``Despite``, ``Originally``."""
     places = [match.start() for match in word_pattern(word).finditer(text)]
     begins = all(not text[:place].rstrip() or text[:place].rstrip()[-1] in '.!?"”' for place in places)
-    return begins and (word.islower() or word_pattern(word.lower()).search(text) is not None or word.endswith(("ed", "ly", "ing")))
+    return begins and (
+        word.islower() or word_pattern(word.lower()).search(text) is not None or word.endswith(("ed", "ly", "ing"))
+    )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agentflow_core.records import Action
 from agentflow_core.text import action_key
-
 from agentflow_rag.offline.names import base_title, mentions_name, name_key, salient_names
 from agentflow_rag.offline.reading import Seen, TextRead, seen_on_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agentflow_core.records import ProposeInputs
 
 __all__ = ["propose"]
@@ -96,8 +96,11 @@ def _own(seen: Seen, topic: str) -> list[str]:
 
 
 def _left(seen: Seen, topic: str, own: list[str]) -> list[str]:
-    """What is left for the path that reads the topic's own document; nothing on that path itself."""
-    if not own or any(seen.has_read(doc_id) for doc_id in own):
+    """What is left for the path that reads the topic's own document; nothing on that path itself.
+
+    A path that began with finding mentions may not have seen the topic's own document; the one that searched has.
+    """
+    if any(seen.has_read(doc_id) for doc_id in own) or (not own and seen.tools[:1] != ["find"]):
         return []
     return _naming(seen, topic, own)[:_LEFT_FOR_OWN]
 

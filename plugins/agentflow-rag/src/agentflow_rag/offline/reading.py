@@ -13,7 +13,7 @@ from agentflow_rag.offline.names import base_title, name_key
 if TYPE_CHECKING:
     from agentflow_core.records import Node, Observation, SolveStep
 
-__all__ = ["Seen", "TextRead", "seen_on_path", "seen_in_steps"]
+__all__ = ["Seen", "TextRead", "seen_in_steps", "seen_on_path"]
 
 _BLOCK = re.compile(r"^\[\d+\] ", re.MULTILINE)
 
@@ -42,6 +42,7 @@ class Seen:
     last_hits: list[str] = field(factory=list)  #: ids of the last search
     snippets: dict[str, str] = field(factory=dict)  #: the longest snippet by document id
     queries: list[str] = field(factory=list)
+    tools: list[str] = field(factory=list)  #: without the group
     texts: dict[str, str] = field(factory=dict)  #: the observations' texts, by node or step
 
     def has_read(self, doc_id: str) -> bool:
@@ -75,6 +76,7 @@ def seen_in_steps(steps: Iterable[SolveStep]) -> Seen:
 
 def _look(seen: Seen, tool: str, params: Mapping[str, Any], result: Observation, where: str) -> None:
     name = tool.partition(":")[2]
+    seen.tools.append(name)
     if name == "search":
         several = params.get("queries") or ()
         seen.queries += [str(query) for query in (params.get("query"), *several) if query]
@@ -86,9 +88,7 @@ def _look(seen: Seen, tool: str, params: Mapping[str, Any], result: Observation,
     seen.texts[where] = result.text
     if name == "get" and "doc_id" in data:
         text = _body(result.text, data)
-        seen.read.append(
-            TextRead(doc_id=str(data["doc_id"]), title=str(data.get("title", "")), text=text, node=where)
-        )
+        seen.read.append(TextRead(doc_id=str(data["doc_id"]), title=str(data.get("title", "")), text=text, node=where))
         seen.hits.setdefault(str(data["doc_id"]), str(data.get("title", "")))
         return
     rows = data.get("hits") if name == "search" else data.get("matches") if name == "find" else None
@@ -114,9 +114,7 @@ def _shown_whole(rows: Iterable[Any], text: str, where: str) -> list[TextRead]:
             continue
         snippet, head = str(row["snippet"]), f"(doc_id: {row['doc_id']})\n"
         if f"{head}{snippet}\n" in f"{text}\n" and list(row.get("span", ())) == [0, len(snippet)]:
-            found.append(
-                TextRead(doc_id=str(row["doc_id"]), title=str(row.get("title", "")), text=snippet, node=where)
-            )
+            found.append(TextRead(doc_id=str(row["doc_id"]), title=str(row.get("title", "")), text=snippet, node=where))
     return found
 
 
