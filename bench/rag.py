@@ -4,7 +4,7 @@
 
 How it counts. *Build*: from the JSONL file to an index that answers. Direct: read each line with orjson, add id, title
 and text (stored) with tantivy's own settings and threads. Ours: `prepare`, with checks of every line, the document
-store, the content hash and fsync. *Query*: p50 over head terms, ten hits. Direct: parse the query, search, read the
+store, the content hash and fsync. *Query*: p50 over queries of six head terms (a question has as many), ten hits. Direct: parse the query, search, read the
 stored title and text of each hit. Ours twice: in the library (`OpenCorpus.search`, snippets included) and as a tool
 call through an embedded sandbox (`Sandbox.execute`: validation, session, thread, envelope, text and data).
 """
@@ -52,7 +52,7 @@ def write_corpus(path: Path, documents: int, words: int) -> None:
             text = " ".join(rng.choices(vocabulary, cum_weights=cumulative, k=words))
             stream.write(orjson.dumps({"id": f"doc-{number:07}", "title": text[:24], "text": text}) + b"\n")
     path.with_suffix(".queries").write_text(
-        "\n".join(" ".join(rng.sample(vocabulary[:60], 3)) for _ in range(QUERIES)), encoding="utf-8"
+        "\n".join(" ".join(rng.sample(vocabulary[:60], 6)) for _ in range(QUERIES)), encoding="utf-8"
     )
 
 

@@ -1,8 +1,11 @@
 """A content-addressed store of answers in SQLite: what models and tools said, durable before it is used.
 
-One file holds one mapping from keys (hashes of requests) to answers. Puts that arrive together are written in one
-transaction by a worker thread (group commit). The write-ahead log makes an answer survive a ``kill -9`` of the
-process from the moment that ``put`` returns, and lets other processes read while one writes.
+One file holds one mapping from keys (hashes of requests) to answers. The write-ahead log makes an answer survive a
+``kill -9`` of the process from the moment that ``put`` returns, and lets other processes read while one writes.
+
+An answer is appended to the log where it comes, on the event loop: that is a write to the page cache and takes some
+20 µs, where a worker thread would wait milliseconds for the interpreter lock of a busy loop. What may take longer is
+done in a thread: opening, reading, waiting for another process that writes, and moving the log into the file.
 """
 
 from __future__ import annotations
@@ -13,12 +16,12 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import anyio.to_thread
 import zstandard
-from attrs import define, field, frozen
+from attrs import frozen
 
 from agentflow_core.errors import RunCorruptError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["AnswerStore", "StoredAnswer"]
 
 T = TypeVar("T")
+_Row = tuple[str, bytes | None, bytes]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -37,12 +41,13 @@ CREATE TABLE IF NOT EXISTS answers (
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",  # a commit outlives the process; only a power cut may lose the newest ones
-    "PRAGMA wal_autocheckpoint = 2000",
+    "PRAGMA wal_autocheckpoint = 0",  # it syncs the disk, so it is done in a thread
 )
 _BUSY_TIMEOUT_S = 30.0
+_LOG_BYTES = 8 << 20  #: of answers in the log before they are moved into the file
+_INSERT = "INSERT OR IGNORE INTO answers (key, request, answer) VALUES (?, ?, ?)"
 #: Texts below this are stored as they are; a zstd frame starts with its magic number, which no JSON does.
 _COMPRESS_FROM_BYTES = 4096
-_ROWS_A_STATEMENT = 500
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 #: How many stored requests `nearest` compares closely.
 _CANDIDATES = 16
@@ -56,15 +61,6 @@ class StoredAnswer:
     key: str
     request: bytes | None
     answer: bytes
-
-
-@define
-class _Batch:
-    """Puts that are committed together; at ``done``, ``error`` is why they are not stored, None if they are."""
-
-    rows: list[tuple[str, bytes | None, bytes]] = field(factory=list)
-    done: anyio.Event = field(factory=anyio.Event)
-    error: Exception | None = field(factory=lambda: StorageError("the answer was not stored: its commit broke off"))
 
 
 class AnswerStore:
@@ -81,9 +77,8 @@ class AnswerStore:
         self.path = path
         self._connection: sqlite3.Connection | None = None
         self._known: set[int] = set()
-        self._batch = _Batch()
-        self._writing = anyio.Lock()
-        self._thread = anyio.CapacityLimiter(1)  # SQLite is used by one thread at a time
+        self._log_bytes = 0
+        self._turn = anyio.CapacityLimiter(1)  # held by the thread that uses the connection
 
     async def get(self, key: str) -> bytes | None:
         """The answer stored under the key, or None."""
@@ -97,18 +92,16 @@ class AnswerStore:
     async def put(self, key: str, request_json: bytes | None, answer_json: bytes) -> None:
         """Store an answer; when this returns, it survives the death of the process.
 
-        ``request_json`` may be None where nobody will look for the nearest request. A cancelled ``put`` whose
-        answer is part of a running commit waits for that commit.
+        ``request_json`` may be None where nobody will look for the nearest request.
         """
-        batch = self._batch
-        batch.rows.append((key, request_json, answer_json))
-        if len(batch.rows) == 1:  # the first of a batch commits it, as soon as the batch before is done
-            with anyio.CancelScope(shield=True):
-                await self._commit(batch)
-        else:
-            await batch.done.wait()
-        if batch.error is not None:
-            raise batch.error
+        row = (key, None if request_json is None else _pack(request_json), _pack(answer_json))
+        if not self._insert_at_once(row):
+            await self._in_thread(lambda: self._insert(row))
+        self._known.add(hash(key))
+        self._log_bytes += len(row[2]) + len(row[1] or b"")
+        if self._log_bytes > _LOG_BYTES:
+            self._log_bytes = 0
+            await self._in_thread(self._move_log)
 
     async def nearest(self, request_json: bytes) -> StoredAnswer | None:
         """The entry whose stored request is most similar to this one, or None if no request is stored."""
@@ -125,8 +118,7 @@ class AnswerStore:
     async def aclose(self) -> None:
         """Close the file; the store may be used again, and then opens it again."""
         with anyio.CancelScope(shield=True):
-            async with self._writing:
-                await anyio.to_thread.run_sync(self._close, limiter=self._thread)
+            await anyio.to_thread.run_sync(self._close, limiter=self._turn)
 
     async def __aenter__(self) -> Self:
         return self
@@ -136,21 +128,21 @@ class AnswerStore:
     ) -> None:
         await self.aclose()
 
-    async def _commit(self, batch: _Batch) -> None:
-        async with self._writing:
-            self._batch = _Batch()
-            try:
-                await self._in_thread(lambda: self._insert(batch.rows))
-                self._known.update(hash(key) for key, _, _ in batch.rows)
-                batch.error = None
-            except (StorageError, RunCorruptError) as error:
-                batch.error = error
-            finally:
-                batch.done.set()
+    def _insert_at_once(self, row: _Row) -> bool:
+        """Insert here, unless that would mean to wait: for the file to be opened, a thread, or another process."""
+        if self._connection is None or self._turn.borrowed_tokens:
+            return False
+        try:
+            self._connection.execute(_INSERT, row)
+        except sqlite3.Error as error:
+            if _name(error).startswith("SQLITE_BUSY"):
+                return False
+            raise _typed(error, self.path) from error
+        return True
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._thread)
+            return await anyio.to_thread.run_sync(work, limiter=self._turn)
         except (sqlite3.Error, OSError, zstandard.ZstdError) as error:
             raise _typed(error, self.path) from error
 
@@ -166,6 +158,7 @@ class AnswerStore:
                 for pragma in _PRAGMAS:
                     connection.execute(pragma)
                 connection.execute(_SCHEMA)
+                connection.execute("PRAGMA busy_timeout = 0")
                 self._known.update(hash(key) for (key,) in connection.execute("SELECT key FROM answers"))
             except sqlite3.Error:
                 connection.close()
@@ -177,18 +170,16 @@ class AnswerStore:
         row = self._open().execute("SELECT key, request, answer FROM answers WHERE key = ?", (key,)).fetchone()
         return _entry(row) if row else None
 
-    def _insert(self, rows: Sequence[tuple[str, bytes | None, bytes]]) -> None:
-        """Insert in one statement, which is a transaction of its own: each further call into SQLite would have to
-        get the interpreter lock back from a busy event loop, which takes milliseconds.
-        """
+    def _insert(self, row: _Row) -> None:
         connection = self._open()
-        for start in range(0, len(rows), _ROWS_A_STATEMENT):
-            chunk = rows[start : start + _ROWS_A_STATEMENT]
-            values: list[str | bytes | None] = []
-            for key, request, answer in chunk:
-                values += (key, None if request is None else _pack(request), _pack(answer))
-            marks = ", ".join(["(?, ?, ?)"] * len(chunk))
-            connection.execute(f"INSERT OR IGNORE INTO answers (key, request, answer) VALUES {marks}", values)
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000:.0f}")
+        try:
+            connection.execute(_INSERT, row)
+        finally:
+            connection.execute("PRAGMA busy_timeout = 0")
+
+    def _move_log(self) -> None:
+        self._open().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _entries(self) -> list[StoredAnswer]:
         rows = self._open().execute("SELECT key, request, answer FROM answers ORDER BY key").fetchall()
@@ -223,6 +214,10 @@ class AnswerStore:
             self._known.clear()
 
 
+def _name(error: Exception) -> str:
+    return str(getattr(error, "sqlite_errorname", ""))
+
+
 def _pack(text: bytes) -> bytes:
     return text if len(text) < _COMPRESS_FROM_BYTES else zstandard.compress(text, 1)
 
@@ -231,7 +226,7 @@ def _unpack(stored: bytes) -> bytes:
     return zstandard.decompress(stored) if stored.startswith(_ZSTD_MAGIC) else stored
 
 
-def _entry(row: tuple[str, bytes | None, bytes]) -> StoredAnswer:
+def _entry(row: _Row) -> StoredAnswer:
     key, request, answer = row
     return StoredAnswer(key=key, request=None if request is None else _unpack(request), answer=_unpack(answer))
 
@@ -266,7 +261,7 @@ def _similarity(one: str, other: str) -> float:
 
 
 def _typed(error: Exception, path: Path) -> StorageError | RunCorruptError:
-    name = str(getattr(error, "sqlite_errorname", ""))
+    name = _name(error)
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or isinstance(error, zstandard.ZstdError):
         return RunCorruptError(
             f"{path} is damaged or not a store of answers: {error}",

@@ -94,7 +94,9 @@ def test_a_flipped_bit_is_never_read_as_data(tmp_path_factory, data):
     hit = next(key for key, entry in entries.items() if entry.offset <= at < entry.end)
     with opened(path) as journal:
         journal.drop_damaged(list(journal.entries))
-        assert set(journal.entries) == set(entries) - {hit}
+        # without its end a line swallows the next one, which only the ledger can tell apart; both are redone then
+        lost = {key for key, entry in entries.items() if ends_line and not has_ledger and entry.offset == at + 1}
+        assert set(journal.entries) == set(entries) - {hit} - lost
         for key in journal.entries:
             assert journal.read(key)[0] == [("node", int(key[1:])), ("node", "more")]
 

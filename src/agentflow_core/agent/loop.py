@@ -21,6 +21,7 @@ from agentflow_core.errors import (
     ModelError,
     ReplayMissError,
     SandboxError,
+    UsageError,
 )
 from agentflow_core.names import did_you_mean
 from agentflow_core.prompts import load_prompt
@@ -95,6 +96,11 @@ class Agent:
         self.config = config
         self.blobs = blobs
         self.tools = (*tools, SUBMIT) if config.answer == "tool" else tuple(tools)
+        if len({tool.wire_name for tool in self.tools}) < len(self.tools):
+            raise UsageError(
+                f"a tool of the sandbox is named {SUBMIT.name!r} too",
+                hint="set rollout.answer to 'tag' or 'last_message'",
+            )
         self.prompt = system_prompt(config)
         self.by_wire_name = {tool.wire_name: tool.name for tool in self.tools}
         self.read_only = {tool.name for tool in tools if sandbox.tool_traits(tool.name).get("read_only")}

@@ -14,7 +14,7 @@ from agentflow_core.config.failure import FAILED
 from agentflow_core.config.options import option
 from agentflow_core.config.origins import Origins
 from agentflow_core.config.problems import Problems
-from agentflow_core.config.resolved import dump, to_yaml
+from agentflow_core.config.resolved import dump, identity, to_yaml
 from agentflow_core.config.structure import Structurer
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Loaded(Generic[T]):
     resolved: dict[
         str, Any
     ]  #: JSON-able, defaults filled in, secrets as ``${NAME}``; loading it gives ``config`` again
+    identity: dict[str, Any]  #: ``resolved`` without operational settings: what the results depend on
     path: Path | None = None  #: of the file
 
 
@@ -65,7 +66,7 @@ def load_config(
     config = Structurer(problems, origins, registry).section(root, cls, ())
     problems.raise_any()
     assert config is not FAILED  # a failure notes its problem
-    return Loaded(config=config, resolved=dump(config, origins), path=document.path)
+    return Loaded(config=config, resolved=dump(config, origins), identity=identity(config, origins), path=document.path)
 
 
 def write_resolved(loaded: Loaded[Any]) -> str:

@@ -30,6 +30,7 @@ class Option:
     choices: tuple[Any, ...] | None = None
     path: bool = False
     secret: bool = False
+    operational: bool = False
     plugin: str | None = None
     weighted: bool = False
 
@@ -61,6 +62,7 @@ def option(
     choices: Sequence[Any] | None = None,
     path: bool = False,
     secret: bool = False,
+    operational: bool = False,
     plugin: str | None = None,
     weighted: bool = False,
     factory: Callable[[], Any] | None = None,
@@ -76,6 +78,8 @@ def option(
         path: relative values are resolved against the file's folder; those from ``${VAR}`` or ``--set`` against the
             working directory; ``~`` is expanded, ``-`` and (in a ``str``) URLs stay. The type is ``Path``, or ``str`` for patterns.
         secret: never printed, masked in `Loaded.resolved`.
+        operational: says how the work is done (how fast, where, with which key), not what comes out; such a field is no
+            part of `Loaded.identity` and may change when a run is resumed. Secrets are operational.
         plugin: the kind of contribution that the field chooses by name (``"metric"``, ``"model"`` …). The type is
             ``PluginChoice``, ``PluginChoice | None``, ``tuple[PluginChoice, ...]`` or ``Mapping[str, PluginChoice]``.
             A mapping's keys are the names, except for models, where they are free (roles).
@@ -89,6 +93,7 @@ def option(
         choices=None if choices is None else tuple(choices),
         path=path,
         secret=secret,
+        operational=operational or secret,
         plugin=plugin,
         weighted=weighted,
     )

@@ -14,7 +14,7 @@ from agentflow_core.config.options import Option, PluginChoice, option_of
 from agentflow_core.config.origins import Origins, is_secret_key
 from agentflow_core.config.scalars import is_text
 
-__all__ = ["default_of", "dump", "to_yaml"]
+__all__ = ["default_of", "dump", "identity", "to_yaml"]
 
 _NO_OPTION: Final = Option()
 Where = tuple[str, ...]
@@ -26,20 +26,27 @@ def dump(config: Any, origins: Origins) -> dict[str, Any]:
     return found
 
 
+def identity(config: Any, origins: Origins) -> dict[str, Any]:
+    """`dump` without operational fields: what the results depend on."""
+    found: dict[str, Any] = _Dumper(origins, operational=False).section(config, ())
+    return found
+
+
 def default_of(value: Any, option: Option) -> Any:
     """JSON-able data of a field's default."""
     return _Dumper(Origins()).value(value, option, ("default",))
 
 
 class _Dumper:
-    def __init__(self, origins: Origins) -> None:
+    def __init__(self, origins: Origins, *, operational: bool = True) -> None:
         self._origins = origins
+        self._operational = operational
 
     def section(self, config: Any, path: Where) -> dict[str, Any]:
         return {
             attribute.alias: self.value(getattr(config, attribute.name), option_of(attribute), (*path, attribute.alias))
             for attribute in attrs.fields(type(config))
-            if attribute.init
+            if attribute.init and (self._operational or not option_of(attribute).operational)
         }
 
     def value(self, value: Any, option: Option, path: Where) -> Any:

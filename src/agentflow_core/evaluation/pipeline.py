@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_rollout"]
 
-#: Settings of the sandbox that change nothing in what tools answer.
-_OF_THE_MACHINE = ("state_dir", "warmup")
-
 
 async def run_rollout(
     loaded: Loaded[RolloutConfig],
@@ -58,7 +55,7 @@ async def run_rollout(
     async with open_workshop(
         kind="rollout",
         loaded=loaded,
-        stages=_stages(loaded.resolved, config),
+        stages=_stages(loaded.identity, config),
         tools=config.rollout.tools,
         host=host,
         options=options,
@@ -70,14 +67,18 @@ async def run_rollout(
         return await conduct(workshop, evaluation.work, evaluation.derive)
 
 
-def _stages(resolved: Mapping[str, Any], config: RolloutConfig) -> Mapping[str, Mapping[str, Any]]:
+def _stages(identity: Mapping[str, Any], config: RolloutConfig) -> Mapping[str, Mapping[str, Any]]:
     """What each stage depends on: changing anything else leaves its units as they are."""
-    models = {"model": resolved["model"], "roles": resolved["roles"]}
-    sandbox = {key: value for key, value in resolved["sandbox"].items() if key not in _OF_THE_MACHINE}
-    agent = {key: value for key, value in resolved["rollout"].items() if key != "samples"}
+    model = {role: identity["roles"].get(role, identity["model"]) for role in ("solver", "judge")}
+    agent = {key: value for key, value in identity["rollout"].items() if key != "samples"}
     return {
-        "rollout": {**models, "sandbox": sandbox, "agent": agent, "prompt": system_prompt(config.rollout)},
-        "score": {**models, "sandbox": sandbox, "metrics": resolved["metrics"]},
+        "rollout": {
+            "model": model["solver"],
+            "sandbox": identity["sandbox"],
+            "agent": agent,
+            "prompt": system_prompt(config.rollout),
+        },
+        "score": {"model": model["judge"], "sandbox": identity["sandbox"], "metrics": identity["metrics"]},
     }
 
 

@@ -62,15 +62,15 @@ class OpenAIConfig:
         None, help=f"the server's URL, with /v1; default: OPENAI_BASE_URL, else {_OPENAI_URL}"
     )
     api_key: str | None = option(None, help=f"the key; default: {_KEY_VARIABLE}", secret=True)
-    organization: str | None = option(None, help="the organization that is billed")
+    organization: str | None = option(None, help="the organization that is billed", operational=True)
     temperature: float | None = option(None, help="sampling temperature", at_least=0)
     top_p: float | None = option(None, help="nucleus sampling", at_least=0, at_most=1)
     max_tokens: int | None = option(None, help="tokens of one answer at most", at_least=1)
     seed: int | None = option(None, help="seed of the server's sampling")
-    max_concurrency: int = option(64, help="requests at once at most", at_least=1)
-    requests_per_minute: float | None = option(None, help="the account's quota", at_least=0.001)
-    tokens_per_minute: float | None = option(None, help="the account's quota", at_least=1)
-    timeout_s: float = option(600.0, help="seconds for one request", at_least=0.001)
+    max_concurrency: int = option(64, help="requests at once at most", at_least=1, operational=True)
+    requests_per_minute: float | None = option(None, help="the account's quota", at_least=0.001, operational=True)
+    tokens_per_minute: float | None = option(None, help="the account's quota", at_least=1, operational=True)
+    timeout_s: float = option(600.0, help="seconds for one request", at_least=0.001, operational=True)
     structured_output: Literal["auto", "json_schema", "tool", "json_object", "text"] = option(
         "auto",
         help="how JSON is asked for; auto begins with json_schema and falls back to what the server accepts",

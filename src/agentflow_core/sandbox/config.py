@@ -37,8 +37,12 @@ class SandboxConfig:
     enabled: tuple[str, ...] | None = option(
         None, help="backends, and groups of tools, that are offered (default: all that are installed)"
     )
-    warmup: tuple[str, ...] = option((), help="backends that start with the sandbox, before they are first used")
-    limits: Mapping[str, LimitsConfig] = option(factory=dict, help="limits of backends and groups of tools, by name")
+    warmup: tuple[str, ...] = option(
+        (), help="backends that start with the sandbox, before they are first used", operational=True
+    )
+    limits: Mapping[str, LimitsConfig] = option(
+        factory=dict, help="limits of backends and groups of tools, by name", operational=True
+    )
     state_dir: Path | None = option(
-        None, help="where backends keep what outlives the process, such as indexes", path=True
+        None, help="where backends keep what outlives the process, such as indexes", path=True, operational=True
     )

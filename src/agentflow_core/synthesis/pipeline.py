@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_synthesis"]
 
-#: Settings of the sandbox that change nothing in what tools answer.
-_OF_THE_MACHINE = ("state_dir", "warmup")
 #: The steps of the funnel, as the summary has them, up to the gates.
 _STEPS = (
     "seeds",
@@ -78,7 +76,7 @@ async def run_synthesis(
     async with open_workshop(
         kind="synthesis",
         loaded=loaded,
-        stages=_stages(loaded.resolved),
+        stages=_stages(loaded.identity),
         tools=config.tools,
         host=host,
         options=options,
@@ -90,21 +88,25 @@ async def run_synthesis(
         return await conduct(workshop, synthesis.work, synthesis.derive)
 
 
-def _stages(resolved: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+def _stages(identity: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """What each stage depends on: changing anything else leaves its units as they are."""
-    models = {"model": resolved["model"], "roles": resolved["roles"]}
-    sandbox = {key: value for key, value in resolved["sandbox"].items() if key not in _OF_THE_MACHINE}
+    model = {role: identity["roles"].get(role, identity["model"]) for role in ("explorer", "synthesizer")}
     prompts = {name: load_prompt("agentflow_core.synthesis", name).version for name in ("propose", "draft")}
     return {
         "sample": {
-            **models,
-            "sandbox": sandbox,
-            "tools": resolved["tools"],
-            "sampling": resolved["sampling"],
+            "model": model["explorer"],
+            "sandbox": identity["sandbox"],
+            "tools": identity["tools"],
+            "sampling": identity["sampling"],
             "prompt": prompts["propose"],
         },
-        "select": {"selection": resolved["selection"], "random_seed": resolved["random_seed"]},
-        "qa": {**models, "sandbox": sandbox, "qa": resolved["qa"], "prompt": prompts["draft"]},
+        "select": {"selection": identity["selection"], "random_seed": identity["random_seed"]},
+        "qa": {
+            "model": model["synthesizer"],
+            "sandbox": identity["sandbox"],
+            "qa": identity["qa"],
+            "prompt": prompts["draft"],
+        },
     }
 
 

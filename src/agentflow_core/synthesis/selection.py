@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from agentflow_core.errors import PluginError
 from agentflow_core.interfaces import Candidate, Scorer, ScoringContext, SelectionContext, Selector
 from agentflow_core.records import Node, Path
 from agentflow_core.selectors.paths import document_frequencies, enumerate_paths, score_paths
@@ -64,6 +65,10 @@ class SelectionStage:
             ),
         )
         by_id = {path.id: path for path in paths}
+        if unknown := [choice.path_id for choice in choices if choice.path_id not in by_id]:
+            raise PluginError(
+                f"selector {self.config.selector.name!r} chose {unknown[0]!r}, which is no path it was given"
+            )
         decided = {
             choice.path_id: evolve(by_id[choice.path_id], selected=choice.selected, reason=choice.reason)
             for choice in choices

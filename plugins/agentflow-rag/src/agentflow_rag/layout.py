@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentflow_core.records import ToolResult
+from agentflow_core.records import TextContent, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def search_result(corpus: OpenCorpus, queries: Sequence[str], results: Sequence[
                 }
             )
     data = {"hits": hits, "total": sum(result.total for result in results), **_origin(corpus), "sources": text.sources}
-    return ToolResult.success(data, text=str(text))
+    return _result(data, str(text))
 
 
 def get_result(corpus: OpenCorpus, document: Whole) -> ToolResult:
@@ -85,7 +85,7 @@ def get_result(corpus: OpenCorpus, document: Whole) -> ToolResult:
         **_origin(corpus),
         "sources": [{"doc_id": document.doc_id, "start": 0, "end": len(text)}],
     }
-    return ToolResult.success(data, text=text + tail)
+    return _result(data, text + tail)
 
 
 def find_result(corpus: OpenCorpus, findings: Findings) -> ToolResult:
@@ -116,7 +116,7 @@ def find_result(corpus: OpenCorpus, findings: Findings) -> ToolResult:
         **_origin(corpus),
         "sources": text.sources,
     }
-    return ToolResult.success(data, text=str(text))
+    return _result(data, str(text))
 
 
 def corpora_result(corpora: Sequence[OpenCorpus]) -> ToolResult:
@@ -144,8 +144,13 @@ def corpora_result(corpora: Sequence[OpenCorpus]) -> ToolResult:
             f"{corpus.name}: {saved.documents} documents, filters {', '.join(fields)}, modes {', '.join(modes)}, "
             f"version {saved.version}{left_out}"
         )
-    return ToolResult.success({"corpora": rows, "sources": []}, text="\n".join(lines))
+    return _result({"corpora": rows, "sources": []}, "\n".join(lines))
 
 
 def _origin(corpus: OpenCorpus) -> dict[str, str]:
     return {"corpus": corpus.name, "corpus_version": corpus.saved.version}
+
+
+def _result(data: dict[str, Any], text: str) -> ToolResult:
+    """A success as it is: documents were cleaned when they were indexed, and cleaning again costs as much as a search."""
+    return ToolResult(data=data, content=(TextContent(text),))

@@ -10,7 +10,7 @@ from attrs import define, frozen
 from agentflow_rag.engines import load_engine
 from agentflow_rag.engines.base import Mode, Query
 from agentflow_rag.finding import MAX_SCANNED_CHARS, Found, compile_pattern, find_in
-from agentflow_rag.snippets import query_pattern, snippet_span
+from agentflow_rag.snippets import query_stems, snippet_span
 from agentflow_rag.store import DocumentStore, Whole
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ class OpenCorpus:
         """The hits from ``offset`` on, ``k`` at most, equal scores in the order of document ids."""
         ranked = self.index.search(Query(text=query, mode=mode, filters=filters or {}), limit=k, offset=offset)
         stored = self.store.hits([hit.unit for hit in ranked.hits])
-        pattern = query_pattern(query)
+        stems = query_stems(query)
         hits = []
         for ranking in ranked.hits:
             unit = stored[ranking.unit]
-            start, end = snippet_span(unit.text, pattern, snippet_chars)
+            start, end = snippet_span(unit.text, stems, snippet_chars)
             hits.append(
                 Hit(
                     doc_id=unit.doc_id,

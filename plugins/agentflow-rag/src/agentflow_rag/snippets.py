@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from agentflow_rag.engines.base import STOP_WORDS
 
-__all__ = ["query_pattern", "snippet_span"]
+__all__ = ["query_stems", "snippet_span"]
 
 _WORD = re.compile(r"[^\W_]+")
 _ENDING = re.compile(r"(?:ings?|ed|ies|es|s|ly)$")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])|\n+")
 #: Of longer texts only the beginning is looked at.
 _SCANNED_CHARS = 200_000
-_MAX_WORDS = 64
+_MAX_WORDS = 32
+_MAX_PLACES = 32  #: of one word in one text
 
 
-def query_pattern(query: str) -> re.Pattern[str] | None:
-    """A pattern that finds the words of a query, in other endings too; None if there is nothing to find."""
-    words = [word.casefold() for word in _WORD.findall(query)]
+@lru_cache(maxsize=1024)
+def query_stems(query: str) -> tuple[str, ...]:
+    """How the words of a query begin, in lower case and without their endings; common words are left out."""
+    words = [word.lower() for word in _WORD.findall(query)]
     words = [word for word in words if word not in STOP_WORDS] or words
-    stems = dict.fromkeys(_ENDING.sub("", word) if len(word) > 4 else word for word in words[:_MAX_WORDS])
-    if not stems:
-        return None
-    return re.compile(r"(?<![^\W_])(?:" + "|".join(map(re.escape, stems)) + ")", re.IGNORECASE)
+    stems = (_ENDING.sub("", word) if len(word) > 4 else word for word in words[:_MAX_WORDS])
+    return tuple(dict.fromkeys(stems))
 
 
-def snippet_span(text: str, pattern: re.Pattern[str] | None, chars: int) -> tuple[int, int]:
-    """``(start, end)`` of at most ``chars`` characters of ``text`` that hold the most different words of the pattern.
+def snippet_span(text: str, stems: tuple[str, ...], chars: int) -> tuple[int, int]:
+    """``(start, end)`` of at most ``chars`` characters of ``text`` that hold the most different words.
 
     A text that fits is taken whole; of equal places the first one wins; the span begins with a sentence if one begins
     close before, else with a word.
@@ -36,7 +37,7 @@ def snippet_span(text: str, pattern: re.Pattern[str] | None, chars: int) -> tupl
         return 0, 0
     if len(text) <= chars:
         return 0, len(text)
-    start = _best_start(text, pattern, chars) if pattern else 0
+    start = _best_start(text, stems, chars)
     end = min(len(text), start + chars)
     if end < len(text) and not text[end].isspace():
         border = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
@@ -46,26 +47,54 @@ def snippet_span(text: str, pattern: re.Pattern[str] | None, chars: int) -> tupl
     return start, end
 
 
-def _best_start(text: str, pattern: re.Pattern[str], chars: int) -> int:
-    found = [(match.start(), match.end(), match[0].casefold()) for match in pattern.finditer(text, 0, _SCANNED_CHARS)]
-    if not found:
+def _best_start(text: str, stems: tuple[str, ...], chars: int) -> int:
+    low = text[:_SCANNED_CHARS].lower()
+    if len(low) != min(len(text), _SCANNED_CHARS):
+        return 0  # a letter whose lower case is longer: offsets would not fit
+    firsts = [at for stem in stems if (at := _next_place(low, stem, 0)) >= 0]
+    if not firsts:
         return 0
-    best = (0, 0)
-    counts: dict[str, int] = {}
+    first = min(firsts)
+    if max(firsts) < first + chars:
+        return _begin(text, first, chars)  # the first window has them all
+    return _begin(text, _fullest(low, stems, chars, len(firsts)), chars)
+
+
+def _fullest(low: str, stems: tuple[str, ...], chars: int, most: int) -> int:
+    """Where the window with the most different stems begins; the first one of equals."""
+    places = sorted((place, stem) for stem in stems for place in _places(low, stem))
+    inside: dict[str, int] = {}
+    best, best_at = 0, places[0][0]
     last = 0
-    for first, (start, _, word) in enumerate(found):
-        while last < len(found) and found[last][1] <= start + chars:
-            counts[found[last][2]] = counts.get(found[last][2], 0) + 1
+    for at, stem in places:
+        while last < len(places) and places[last][0] < at + chars:
+            inside[places[last][1]] = inside.get(places[last][1], 0) + 1
             last += 1
-        if len(counts) > best[0]:
-            best = (len(counts), start)
-        if last > first:
-            counts[word] -= 1
-            if not counts[word]:
-                del counts[word]
-        else:
-            last = first + 1
-    return _begin(text, best[1], chars)
+        if len(inside) > best:
+            best, best_at = len(inside), at
+            if best == most:
+                break
+        inside[stem] -= 1
+        if not inside[stem]:
+            del inside[stem]
+    return best_at
+
+
+def _places(low: str, stem: str) -> list[int]:
+    """Where words begin with the stem."""
+    found: list[int] = []
+    at = _next_place(low, stem, 0)
+    while at >= 0 and len(found) < _MAX_PLACES:
+        found.append(at)
+        at = _next_place(low, stem, at + 1)
+    return found
+
+
+def _next_place(low: str, stem: str, start: int) -> int:
+    at = low.find(stem, start)
+    while at > 0 and low[at - 1].isalnum():
+        at = low.find(stem, at + 1)
+    return at
 
 
 def _begin(text: str, at: int, chars: int) -> int:
