@@ -39,14 +39,19 @@ async def test_a_slot_that_is_free_goes_to_those_who_wait():
         assert not slots.try_acquire()
 
 
-async def test_a_cancelled_wait_takes_no_slot_even_when_it_was_its_turn():
+async def test_a_wait_that_is_cancelled_when_its_turn_has_come_loses_no_slot():
     slots = Slots(1)
     assert slots.try_acquire()
+
+    async def take(worker: str) -> None:
+        await slots.acquire(worker)
+        slots.release()
+
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(slots.acquire, "a")
-        tasks.start_soon(slots.acquire, "b")
+        tasks.start_soon(take, "a")
+        tasks.start_soon(take, "b")
         await anyio.wait_all_tasks_blocked()
-        slots.release()  # grants "a" its turn, which is cancelled before it runs
+        slots.release()  # it is the turn of "a", which is cancelled before it runs
         tasks.cancel_scope.cancel()
     assert (slots.in_use, slots.waiting) == (0, 0)
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from agentflow_core.cli.running import conduct_run, progress_mode
+from agentflow_core.cli.terminal import printable
 from agentflow_core.config import load_config
 from agentflow_core.errors import RunError, UsageError
 from agentflow_core.evaluation import RolloutConfig, run_rollout
 from agentflow_core.names import unknown_name
 from agentflow_core.plugins import PluginHost
 from agentflow_core.refs import resolve
-from agentflow_core.runs import RunOptions
+from agentflow_core.runs import RunOptions, RunReader
 from agentflow_core.synthesis import SynthesisConfig, run_synthesis
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from agentflow_core.contributions import BackendSpec
 
 __all__ = ["command"]
+
+_SHOWN = 4
 
 
 @click.command(name="demo")
@@ -54,6 +58,11 @@ def command(directory: Path, backend: str | None, plain: bool, as_json: bool) ->
     )
     if not made.summary["funnel"]["accepted"]:
         raise RunError("the demo accepted no QA", hint=f"look at {made.run_dir / 'rejected.jsonl'}")
+    if mode != "json":
+        click.echo("Some of the questions\n")
+        for qa in islice(RunReader(made.run_dir).qa(), _SHOWN):
+            click.echo(printable(f"  {qa.question}\n    {qa.answer}\n"))
+        click.echo("Now the agent answers them.\n")
     rollout = load_config(
         RolloutConfig,
         {

@@ -19,6 +19,7 @@ def agentflow_backends() -> Iterator[BackendSpec]:
         target="agentflow_rag.backend:RagBackend",
         config="agentflow_rag.config:RagConfig",
         offline="agentflow_rag.offline:RagPolicy",
+        demo="agentflow_rag.demo:demo",
         summary="search and read document corpora",
     )
 
