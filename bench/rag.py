@@ -4,9 +4,10 @@
 
 How it counts. *Build*: from the JSONL file to an index that answers. Direct: read each line with orjson, add id, title
 and text (stored) with tantivy's own settings and threads. Ours: `prepare`, with checks of every line, the document
-store, the content hash and fsync. *Query*: p50 over queries of six head terms (a question has as many), ten hits. Direct: parse the query, search, read the
-stored title and text of each hit; and the same with tantivy's own snippets, which is the job that ours does. Ours twice: in the library (`OpenCorpus.search`, snippets included) and as a tool
-call through an embedded sandbox (`Sandbox.execute`: validation, session, thread, envelope, text and data).
+store, the content hash and fsync. *Query*: p50 over queries of six head terms (a question has as many), ten hits.
+Direct: parse the query, search, read the stored title and text of each hit; and the same with tantivy's own snippets,
+which is the job that ours does. Ours twice: in the library (`OpenCorpus.search`, snippets included) and as a tool call
+through an embedded sandbox (`Sandbox.execute`: validation, session, thread, envelope, text and data).
 """
 
 from __future__ import annotations

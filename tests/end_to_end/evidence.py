@@ -1,6 +1,6 @@
 """Check the evidence of accepted QA from the run directory alone: plain JSON, nothing of AgentFlow is imported.
 
-    python tests/end_to_end/evidence.py runs/hotpotqa-qa
+python tests/end_to_end/evidence.py runs/hotpotqa-qa
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def problems(run: Path) -> list[str]:
             found.append(f"{qa['id']}: only {len(sources)} source documents")
         if qa["answer"].lower() in qa["question"].lower():
             found.append(f"{qa['id']}: the question holds the answer")
-        if qa["answer_type"] != "yes_no" and not any(qa["answer"].lower() in item["quote"].lower() for item in qa["reasoning_steps"][-1]["evidence"]):
+        if qa["answer_type"] != "yes_no" and not any(
+            qa["answer"].lower() in item["quote"].lower() for item in qa["reasoning_steps"][-1]["evidence"]
+        ):
             found.append(f"{qa['id']}: the last hop's evidence does not hold the answer")
     return found
 

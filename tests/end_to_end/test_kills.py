@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -48,18 +49,20 @@ def start(environ: dict[str, str], folder: Path) -> Callable[..., subprocess.Pop
 @pytest.fixture(scope="module")
 def synthesis(folder: Path) -> Path:
     config = folder / "synthesis.json"
-    seeds = ["Danube", "Marie Curie", "Oxygen", "Antonio Vivaldi", "Vienna", "Paris", "London", "Rome"]
-    config.write_text(json.dumps({"seeds": {"items": seeds}, "tools": ["rag:*"], "max_workers": 3}))
+    seeds = resources.files("agentflow_rag").joinpath("data", "facts-seeds.jsonl")
+    config.write_text(json.dumps({"seeds": {"path": str(seeds)}, "tools": ["rag:*"], "max_workers": 2}))
     return config
 
 
 @pytest.fixture(scope="module")
 def rollout(folder: Path) -> Path:
     data = folder / "tasks.jsonl"
-    questions = [f"Into which sea does the {river} flow?" for river in ("Danube", "Rhine", "Rhône", "Volga", "Elbe", "Po")]
+    questions = [
+        f"Into which sea does the {river} flow?" for river in ("Danube", "Rhine", "Rhône", "Volga", "Elbe", "Po")
+    ]
     data.write_text("".join(json.dumps({"question": question, "answer": "Black Sea"}) + "\n" for question in questions))
     config = folder / "rollout.json"
-    config.write_text(json.dumps({"data": {"path": str(data)}, "rollout": {"samples": 4}, "max_workers": 3}))
+    config.write_text(json.dumps({"data": {"path": str(data)}, "rollout": {"samples": 12}, "max_workers": 2}))
     return config
 
 
@@ -72,23 +75,30 @@ def survives(
     began = time.monotonic()
     assert start(command, config, "--run", f"{command}-whole", "--replay", recording, "--plain").wait() == 0
     takes_s = time.monotonic() - began
+    total = finished_units(folder / f"{command}-whole")
     rng = Random(seed)
     killed = f"{command}-killed"
-    landed = 0
-    while landed < kills:
+    landed = met_in_the_middle = 0
+    while landed < kills or met_in_the_middle < kills // 2:
         process = start(command, config, "--run", killed, "--replay", recording, "--plain")
         try:
-            process.wait(timeout=rng.uniform(0.3, 1.0) * takes_s)
+            process.wait(timeout=rng.uniform(0.4, 1.0) * takes_s)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
             landed += 1
+            met_in_the_middle += 0 < finished_units(folder / killed) < total
         else:  # it was done before the kill: begin anew, so that every kill meets a run in its middle
             assert process.returncode == 0
             same_bytes(folder / f"{command}-whole", folder / killed, DERIVED[command])
             killed = f"{command}-killed-{landed}"
     assert start(command, config, "--run", killed, "--replay", recording, "--plain").wait() == 0
     same_bytes(folder / f"{command}-whole", folder / killed, DERIVED[command])
+
+
+def finished_units(run: Path) -> int:
+    """How many units the journal of a run holds whole."""
+    return sum(file.read_bytes().count(b'"type":"unit.end"') for file in (run / "journal").glob("*.jsonl"))
 
 
 def same_bytes(one: Path, other: Path, names: Sequence[str]) -> None:

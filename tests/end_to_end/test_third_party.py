@@ -128,9 +128,7 @@ def test_a_synthesis_explores_its_sessions_without_shared_state_and_scores_by_it
     ran = cli("synthesize", config, "--run", tmp_path / "run", "--plain")
 
     assert ran.code == 0, ran.err
-    nodes = {
-        node["id"]: node for node in map(json.loads, (tmp_path / "run" / "tree.jsonl").read_text().splitlines())
-    }
+    nodes = {node["id"]: node for node in map(json.loads, (tmp_path / "run" / "tree.jsonl").read_text().splitlines())}
     steps = [node for node in nodes.values() if node["tool"]]
     assert len(steps) == 6
     for node in steps:  # each count is that of its own path: no branch sees what another one added

@@ -111,12 +111,27 @@ def test_coercions_are_those_that_are_stated():
         (float, float("nan"), "expected a finite number, got the number nan", ""),
         (bool, "true", 'expected true or false, got the text "true"', "send true or false without quotes"),
         (str, None, "expected a text, got null", ""),
-        (str, "ab\ud800", "character 2 is a lone surrogate, which is not text", "send the whole character, or leave it out"),
+        (
+            str,
+            "ab\ud800",
+            "character 2 is a lone surrogate, which is not text",
+            "send the whole character, or leave it out",
+        ),
         (list[int], "1", 'expected a list, got the text "1"', "send a list, even for one item"),
-        (Literal["fast", "slow"], "fsat", """expected one of 'fast', 'slow', got the text "fsat", did you mean 'fast'?""", ""),
+        (
+            Literal["fast", "slow"],
+            "fsat",
+            """expected one of 'fast', 'slow', got the text "fsat", did you mean 'fast'?""",
+            "",
+        ),
         (int | list[int], "1", 'expected an integer or expected a list, got the text "1"', "send 1 without quotes"),
         (Annotated[int, Range(1, 100)], 0, "expected at least 1, got 0", "send 1 or more"),
-        (Annotated[str, Range(at_most=3)], "long", "expected at most 3 characters, got 4", "send 3 or fewer characters"),
+        (
+            Annotated[str, Range(at_most=3)],
+            "long",
+            "expected at most 3 characters, got 4",
+            "send 3 or fewer characters",
+        ),
     ],
 )
 def test_a_refusal_says_what_to_send_instead(annotation: Any, value: Any, message: str, hint: str) -> None:
@@ -149,7 +164,9 @@ def test_the_schema_tells_bounds_choices_and_descriptions():
     assert compile_annotation(dict[str, int]).schema == {"type": "object", "additionalProperties": {"type": "integer"}}
 
 
-@pytest.mark.parametrize("annotation", [bytes, set[int], tuple[int, str], dict[int, str], Literal[b"x"], "int", object()])
+@pytest.mark.parametrize(
+    "annotation", [bytes, set[int], tuple[int, str], dict[int, str], Literal[b"x"], "int", object()]
+)
 def test_what_has_no_form_in_json_is_refused(annotation: Any) -> None:
     with pytest.raises(UnsupportedAnnotation):
         compile_annotation(annotation)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @register_api_tool(name="math:scale", read_only=True, timeout_s=5)
-def scale(value: Annotated[float, "what is scaled"], by: Annotated[int, Range(1, 10)] = 2, mode: Literal["up", "down"] = "up") -> float:
+def scale(
+    value: Annotated[float, "what is scaled"], by: Annotated[int, Range(1, 10)] = 2, mode: Literal["up", "down"] = "up"
+) -> float:
     """Scale a value.
 
     It is a plain function.
@@ -43,7 +45,13 @@ def test_the_schema_comes_from_signature_annotations_and_docstring():
         "type": "object",
         "properties": {
             "value": {"type": "number", "description": "what is scaled"},
-            "by": {"type": "integer", "minimum": 1, "maximum": 10, "description": "the factor, a small one.", "default": 2},
+            "by": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 10,
+                "description": "the factor, a small one.",
+                "default": 2,
+            },
             "mode": {"type": "string", "enum": ["up", "down"], "description": "the direction.", "default": "up"},
         },
         "required": ["value"],
@@ -205,6 +213,8 @@ def test_a_subclass_may_replace_a_tool():
 
 
 def test_a_docstring_keeps_its_other_sections():
-    parsed = parse_docstring("Do it.\n\nArgs:\n    x: one\n    y: two\n\nNote:\n    Mind the gap.\n\nReturns:\n    Much.\n")
+    parsed = parse_docstring(
+        "Do it.\n\nArgs:\n    x: one\n    y: two\n\nNote:\n    Mind the gap.\n\nReturns:\n    Much.\n"
+    )
     assert parsed.description == "Do it.\n\nNote:\n    Mind the gap."
     assert parsed.arguments == {"x": "one", "y": "two"}

@@ -31,6 +31,7 @@ class OfferedTool:
     name: str
     function: ToolFunction
     offline: str | None = None
+    provider: str = ""
 
     @property
     def definition(self) -> ToolDefinition:
@@ -123,11 +124,7 @@ class Catalog:
             raise unknown_name("backend", name, self._backends)
         found = self._groups.get((name, True))
         if found is None:
-            found = self._backends[name]()
-            for tool in found.tools:
-                if tool in self._api_tools:
-                    raise PluginError(f"tool {tool!r} is one of backend {name!r} and an API tool too")
-            self._groups[name, True] = found
+            found = self._groups[name, True] = self._backends[name]()
         return found
 
     def find(self, tool: str) -> tuple[Group, OfferedTool]:
@@ -140,6 +137,8 @@ class Catalog:
         name = tool.partition(":")[0]
         if tool in self._api_tools:
             group = self._api_group(name)
+            if name in self._backends and (other := self.backend(name).tools.get(tool)) is not None:
+                raise _claimed_twice(name, other, group.tools[tool])
         elif name in self._backends:
             group = self.backend(name)
         else:
@@ -163,12 +162,18 @@ class Catalog:
         """
         found: dict[str, OfferedTool] = {}
         for group in self._all_groups():
-            found.update(group.tools)
-        by_wire: dict[str, str] = {}
-        for name in sorted(found):
-            other = by_wire.setdefault(wire_name(name), name)
-            if other != name:
-                raise PluginError(f"tools {other!r} and {name!r} are both {wire_name(name)!r} to a model")
+            for name, tool in group.tools.items():
+                if name in found:
+                    raise _claimed_twice(group.name, found[name], tool)
+                found[name] = tool
+        by_wire: dict[str, OfferedTool] = {}
+        for name, tool in sorted(found.items()):
+            other = by_wire.setdefault(wire_name(name), tool)
+            if other is not tool:
+                raise PluginError(
+                    f"tools {other.name!r} of {other.provider} and {name!r} of {tool.provider} are both "
+                    f"{wire_name(name)!r} to a model"
+                )
         return dict(sorted(found.items()))
 
     def _all_groups(self) -> Iterable[Group]:
@@ -193,30 +198,39 @@ class Catalog:
         return found
 
 
+def _claimed_twice(backend: str, one: OfferedTool, other: OfferedTool) -> PluginError:
+    return PluginError(
+        f"tool {one.name!r} is claimed by backend {backend!r} of {one.provider} and by API tools of {other.provider}"
+    )
+
+
 def _constant(tool: OfferedTool) -> Callable[[], OfferedTool]:
     return lambda: tool
 
 
-def _api_tool(function: object, name: str | None = None, offline: str | None = None) -> OfferedTool:
+def _api_tool(
+    function: object, name: str | None = None, offline: str | None = None, provider: str = "the caller"
+) -> OfferedTool:
     made = tool_function(function)
     if made is None or made.takes_state:
         raise PluginError(f"{name or function!r} is not a tool", hint="decorate the function with @register_api_tool")
     name = name or made.name
-    return OfferedTool(name=name, function=evolve(made, name=name), offline=offline)
+    return OfferedTool(name=name, function=evolve(made, name=name), offline=offline, provider=provider)
 
 
 def _group(name: str, cls: type[Backend], build: Callable[[], Backend], provider: str, offline: str | None) -> Group:
     tools = {}
     for short, function in cls.tools().items():
         full = check_tool_name(f"{name}:{short}")
-        tools[full] = OfferedTool(name=full, function=evolve(function, name=full), offline=offline)
+        made = evolve(function, name=full)
+        tools[full] = OfferedTool(name=full, function=made, offline=offline, provider=provider)
     return Group(name=name, tools=tools, sharing=cls.sharing, build=build, can_fork=cls.can_fork(), provider=provider)
 
 
 def _given(name: str, factory: Callable[[], Backend]) -> Callable[[], Group]:
     def load() -> Group:
         cls = factory if isinstance(factory, type) else type(factory())
-        return _group(name, cls, factory, "given", None)
+        return _group(name, cls, factory, "the caller", None)
 
     return load
 
@@ -242,6 +256,6 @@ def _installed(entry: Entry, config: SandboxConfig) -> Callable[[], Group]:
 def _from_entry(entry: Entry) -> Callable[[], OfferedTool]:
     def load() -> OfferedTool:
         function = entry.build() if entry.spec.config else entry.resolve()
-        return _api_tool(function, entry.spec.name, getattr(entry.spec, "offline", None))
+        return _api_tool(function, entry.spec.name, getattr(entry.spec, "offline", None), str(entry.provider))
 
     return load

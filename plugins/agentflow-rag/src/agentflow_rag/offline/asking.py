@@ -254,7 +254,7 @@ def _after(text: str) -> str:
     if stop is not None and (stop[0] == "," or stop[0] == " and "):
         # perhaps a list, of which nothing may be cut off; a time is no list
         return text[: stop.start()] if _TIME.fullmatch(text[: stop.start()]) else ""
-    rest = (text if stop is None else text[: stop.start()]).rstrip(" ,;")
+    rest = (text if stop is None else text[: stop.start()]).rstrip(" ,;").removesuffix(" for use")
     return rest if len(rest.split()) <= 10 and not re.match(r" ?[a-z]+ed\b", rest) else ""
 
 

@@ -83,7 +83,11 @@ def _follow_hits(seen: Seen, topic: str) -> Iterator[Action]:
     left = _left(seen, topic, own)
     unread = {doc_id: title for doc_id, title in seen.hits.items() if not seen.has_read(doc_id) and doc_id not in left}
     names = [topic, *(text.name for text in seen.read)] if has_own else [text.name for text in seen.read]
-    naming = [doc_id for doc_id in unread if any(mentions_name(name, seen.snippets.get(doc_id, "")) for name in names)]
+    naming = [
+        doc_id
+        for doc_id, title in unread.items()
+        if any(mentions_name(name, seen.snippets.get(doc_id, "").replace(base_title(title), "")) for name in names)
+    ]
     if not own:
         naming += _naming(seen, topic, own)
     for doc_id in dict.fromkeys((*_named_in(seen.read, unread), *naming)):
@@ -106,8 +110,12 @@ def _left(seen: Seen, topic: str, own: list[str]) -> list[str]:
 
 
 def _naming(seen: Seen, topic: str, own: list[str]) -> list[str]:
-    """Documents whose snippets name the topic, in the order of being seen."""
-    return [doc_id for doc_id in seen.hits if doc_id not in own and mentions_name(topic, seen.snippets.get(doc_id, ""))]
+    """Documents whose snippets name the topic, otherwise than in their own name, in the order of being seen."""
+    return [
+        doc_id
+        for doc_id, title in seen.hits.items()
+        if doc_id not in own and mentions_name(topic, seen.snippets.get(doc_id, "").replace(base_title(title), ""))
+    ]
 
 
 def _named_in(read: list[TextRead], unread: dict[str, str]) -> list[str]:
