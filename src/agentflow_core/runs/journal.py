@@ -158,22 +158,22 @@ class Journal:
 
     def _append(self, batches: Sequence[Batch]) -> None:
         descriptor, path = self._own_file()
-        start = self._offset
+        units = [self._encoded(batch) for batch in batches]
         try:
-            units = [self._encode(batch) for batch in batches]
-            _write_all(descriptor, b"".join(units))  # at once: each call would wait for the lock of a busy interpreter
+            # in one call, since after each one this thread waits for the lock of a busy interpreter
+            _write_all(descriptor, b"".join(units))
             _sync(descriptor)
         except OSError as error:
-            self._offset = start
             with suppress(OSError):  # if this fails too, reopening cuts off the same bytes
-                os.ftruncate(descriptor, start)
+                os.ftruncate(descriptor, self._offset)
             raise storage_error(path, error) from error
+        entries = [(batch.key, self._placed(batch, unit)) for batch, unit in zip(batches, units, strict=True)]
         for key, entry in entries:
             self._admit(key, entry)
         self._write(self.directory / _LEDGER, [ledger_line(key, entry) for key, entry in entries])
         self._write(self._timings, [batch.timings for batch in batches])
 
-    def _write_batch(self, descriptor: int, batch: Batch) -> Entry:
+    def _encoded(self, batch: Batch) -> bytes:
         ts = self._clock()
         end = {
             "stage": batch.stage,
@@ -187,8 +187,9 @@ class Journal:
         for type_, data in (*batch.records, (END, encode(end))):
             lines.append(frame(seq=self._seq, ts=ts, unit=batch.key, type_=type_, data=data))
             self._seq += 1
-        raw = b"".join(lines)
-        _write_all(descriptor, raw)
+        return b"".join(lines)
+
+    def _placed(self, batch: Batch, raw: bytes) -> Entry:
         entry = Entry(
             stage=intern(batch.stage),
             outcome=intern(batch.outcome),

@@ -310,11 +310,11 @@ class SandboxEngine:
             SandboxError: the backend cannot fork (code ``unsupported``), there is no such session, or the fork fails.
         """
         if session_id in self.catalog.backends and not self._host(self.catalog.backend(session_id)).has_sessions:
-            raise _cannot_fork(session_id)
+            raise cannot_fork(session_id)
         parent = self._table.named(session_id, worker_id)
         host = self._host(self.catalog.backend(parent.session.backend))
         if not host.group.can_fork:
-            raise _cannot_fork(host.name)
+            raise cannot_fork(host.name)
         parent.enter()
         try:
             live = await self._open_session(host, worker_id, parent.session.settings, parent)
@@ -436,11 +436,3 @@ async def _close_all(sessions: Iterable[LiveSession]) -> None:
         live.close()
     for live in sessions:
         await live.ended.wait()
-
-
-def _cannot_fork(backend: str) -> SandboxError:
-    return SandboxError(
-        f"backend {backend!r} cannot fork a session",
-        code="unsupported",
-        hint="open a fresh session and replay the calls in it",
-    )

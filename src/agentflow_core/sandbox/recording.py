@@ -17,6 +17,8 @@ from agentflow_core.records import ToolResult
 from agentflow_core.records.codec import dumps, loads
 from agentflow_core.sandbox.calls import Call, CallLog, fingerprint
 from agentflow_core.sandbox.history import Histories, Request
+from agentflow_core.sandbox.sessions import Refusal
+from agentflow_core.sandbox.table import cannot_fork, gone, no_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -180,6 +182,7 @@ class ReplayingSandbox:
         self._histories = Histories()
         self._sessions: dict[str, tuple[SessionInfo, Mapping[str, Any]]] = {}
         self._opened = 0
+        self._closed: dict[str, str] = {}  # session → its worker
         self._calls = CallLog(monotonic)
 
     async def __aenter__(self) -> Self:
@@ -218,8 +221,8 @@ class ReplayingSandbox:
             return evolve(arguments, tool=tool)
         try:
             session_id = "" if group.sharing == "shared" else self._session_for(worker_id, group.name, session)
-        except SandboxError as error:
-            return evolve(ToolResult.failure(error.code, error.message), tool=tool)
+        except Refusal as refusal:
+            return evolve(refusal.result, tool=tool)
         request = self._histories.request(session_id, offered.function, arguments)
         self._histories.advance(session_id, request)
         call.ran = True
@@ -244,6 +247,8 @@ class ReplayingSandbox:
 
     def _session_for(self, worker_id: str, backend: str, session_id: str | None) -> str:
         if session_id is not None:
+            if self._closed.get(session_id) == worker_id:
+                raise Refusal(gone(session_id, "closed"))
             return self._named(worker_id, session_id)[0].id
         for info, _ in self._sessions.values():
             if info.worker_id == worker_id and info.backend == backend:
@@ -253,7 +258,7 @@ class ReplayingSandbox:
     def _named(self, worker_id: str, session_id: str) -> tuple[SessionInfo, Mapping[str, Any]]:
         found = self._sessions.get(session_id)
         if found is None or found[0].worker_id != worker_id:
-            raise SandboxError(f"worker {worker_id!r} has no session {session_id!r}", code="not_found")
+            raise Refusal(no_session(session_id, worker_id))
         return found
 
     def _open(
@@ -293,9 +298,11 @@ class ReplayingSandbox:
 
     async def fork(self, worker_id: str, session_id: str) -> SessionInfo:
         """A session with the same history."""
+        if session_id in self.catalog.backends and self.catalog.backend(session_id).sharing == "shared":
+            raise cannot_fork(session_id)
         info, settings = self._named(worker_id, session_id)
         if not self.catalog.backend(info.backend).can_fork:
-            raise SandboxError(f"backend {info.backend!r} cannot fork a session", code="unsupported")
+            raise cannot_fork(info.backend)
         return self._open(worker_id, info.backend, settings, session_id)
 
     async def renew(self, worker_id: str, session_id: str) -> SessionInfo:
@@ -304,7 +311,8 @@ class ReplayingSandbox:
 
     async def close_session(self, worker_id: str, session_id: str) -> None:
         """Forget a session."""
-        self._sessions.pop(session_id, None)
+        if self._sessions.pop(session_id, None) is not None:
+            self._closed[session_id] = worker_id
         self._histories.close(session_id)
 
     async def close_worker(self, worker_id: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from agentflow_core.errors import SandboxError
 from agentflow_core.records import ToolResult
 from agentflow_core.sandbox.sessions import LiveSession, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["SessionTable", "gone"]
+__all__ = ["SessionTable", "cannot_fork", "gone", "no_session"]
 
 _REMEMBERED = 1000
 _GONE = {
@@ -90,13 +91,7 @@ class SessionTable:
         owner, reason = self._gone.get(session_id, ("", ""))
         if owner == worker_id and reason:
             raise Refusal(gone(session_id, reason))
-        raise Refusal(
-            ToolResult.failure(
-                "not_found",
-                f"worker {worker_id!r} has no session {session_id[:100]!r}",
-                hint="leave the session out to use the worker's own, or create one",
-            )
-        )
+        raise Refusal(no_session(session_id, worker_id))
 
     def default(self, worker_id: str, backend: str) -> LiveSession | None:
         """The worker's oldest session of the backend that is open or starting, or None.
@@ -120,6 +115,24 @@ def gone(session_id: str, reason: str) -> ToolResult:
         code,
         f"session {session_id!r} {what}; its state is gone",
         hint="the next call without a session opens a new one",
+    )
+
+
+def no_session(session_id: str, worker_id: str) -> ToolResult:
+    """The answer to a call in a session that the worker never had."""
+    return ToolResult.failure(
+        "not_found",
+        f"worker {worker_id!r} has no session {session_id[:100]!r}",
+        hint="leave the session out to use the worker's own, or create one",
+    )
+
+
+def cannot_fork(backend: str) -> SandboxError:
+    """The error of a fork that a backend does not offer."""
+    return SandboxError(
+        f"backend {backend!r} cannot fork a session",
+        code="unsupported",
+        hint="open a fresh session and replay the calls in it",
     )
 
 

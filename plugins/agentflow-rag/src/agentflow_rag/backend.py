@@ -146,7 +146,7 @@ class RagBackend(Backend):
                 corpus.close()
 
     @tool(read_only=True)
-    async def search(  # noqa: D417 - the engine passes state, models never see it
+    async def search(
         self,
         state: Library,
         query: QueryText | None = None,
@@ -192,7 +192,7 @@ class RagBackend(Backend):
         return search_result(chosen, asked, results, offset)
 
     @tool(read_only=True)
-    async def get(  # noqa: D417 - the engine passes state, models never see it
+    async def get(
         self,
         state: Library,
         doc_id: Name,
@@ -222,7 +222,7 @@ class RagBackend(Backend):
         return get_result(corpus, document)
 
     @tool(read_only=True)
-    async def find(  # noqa: D417 - the engine passes state, models never see it
+    async def find(
         self,
         state: Library,
         pattern: Annotated[str, Range(1, MAX_PATTERN_CHARS)],
