@@ -78,16 +78,18 @@ class AnswerStore:
         self._connection: sqlite3.Connection | None = None
         self._known: set[int] = set()
         self._log_bytes = 0
-        self._turn = anyio.Lock(fast_acquire=True)  # held by whoever uses the connection
-        self._thread = anyio.CapacityLimiter(1)  # a thread of its own: tools may hold all the shared ones
+        self._turn = anyio.Lock()  # for the thread
+        self._thread = anyio.CapacityLimiter(1)  # one of its own: tools may hold all the shared ones
+        self._idle = anyio.Event()  # the thread does not use the connection
+        self._idle.set()
 
     async def get(self, key: str) -> bytes | None:
         """The answer stored under the key, or None."""
         if self._connection is None:
-            await self._alone(self._open)
+            await self._in_thread(self._open)
         if hash(key) not in self._known:  # a miss costs no thread and no I/O
             return None
-        found = await self._alone(lambda: self._select(key))
+        found = await self._in_thread(lambda: self._select(key))
         return found.answer if found else None
 
     async def put(self, key: str, request_json: bytes | None, answer_json: bytes) -> None:
@@ -96,31 +98,32 @@ class AnswerStore:
         ``request_json`` may be None where nobody will look for the nearest request.
         """
         row = (key, None if request_json is None else _pack(request_json), _pack(answer_json))
-        async with self._turn:
-            if not self._insert_at_once(row):
-                await self._in_thread(lambda: self._insert(row))
-            self._known.add(hash(key))
-            self._log_bytes += len(row[2]) + len(row[1] or b"")
-            if self._log_bytes > _LOG_BYTES:
-                await self._in_thread(self._move_log)
-                self._log_bytes = 0
+        while not self._idle.is_set():
+            await self._idle.wait()
+        if not self._insert_at_once(row):
+            await self._in_thread(lambda: self._insert(row))
+        self._known.add(hash(key))
+        self._log_bytes += len(row[2]) + len(row[1] or b"")
+        if self._log_bytes > _LOG_BYTES:
+            self._log_bytes = 0
+            await self._in_thread(self._move_log)
 
     async def nearest(self, request_json: bytes) -> StoredAnswer | None:
         """The entry whose stored request is most similar to this one, or None if no request is stored."""
-        return await self._alone(lambda: self._nearest(request_json))
+        return await self._in_thread(lambda: self._nearest(request_json))
 
     async def entries(self) -> list[StoredAnswer]:
         """Everything that is stored, sorted by key."""
-        return await self._alone(self._entries)
+        return await self._in_thread(self._entries)
 
     async def count(self) -> int:
         """How many answers are stored."""
-        return await self._alone(self._count)
+        return await self._in_thread(self._count)
 
     async def aclose(self) -> None:
         """Close the file; the store may be used again, and then opens it again."""
         with anyio.CancelScope(shield=True):
-            await self._alone(self._close)
+            await self._in_thread(self._close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,15 +145,15 @@ class AnswerStore:
             raise _typed(error, self.path) from error
         return True
 
-    async def _alone(self, work: Callable[[], T]) -> T:
-        async with self._turn:
-            return await self._in_thread(work)
-
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        try:
-            return await anyio.to_thread.run_sync(work, limiter=self._thread)
-        except (sqlite3.Error, OSError, zstandard.ZstdError) as error:
-            raise _typed(error, self.path) from error
+        async with self._turn:
+            self._idle = anyio.Event()
+            try:
+                return await anyio.to_thread.run_sync(work, limiter=self._thread)
+            except (sqlite3.Error, OSError, zstandard.ZstdError) as error:
+                raise _typed(error, self.path) from error
+            finally:
+                self._idle.set()
 
     # ---- in the thread
 

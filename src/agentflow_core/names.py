@@ -76,6 +76,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         hint = f"did you mean {found!r}?"
     elif group in FIRST_PARTY and not any(other.partition(":")[0] == group for other in names):
         hint = f"it comes with a plugin: pip install {FIRST_PARTY[group]}"
+    elif kind == "model":
+        hint = f"write provider/name, such as openai/gpt-4.1; providers: {', '.join(names)}"
     elif names:
         hint = f"there is: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
     else:

@@ -12,7 +12,14 @@ import sys
 import pytest
 
 from agentflow_core.blobs import BlobStore
-from agentflow_core.errors import LimitReached, RunConflictError, RunError, RunLockedError, StorageError
+from agentflow_core.errors import (
+    LimitReached,
+    RunConflictError,
+    RunError,
+    RunLockedError,
+    SandboxError,
+    StorageError,
+)
 from agentflow_core.executors.local import LocalExecutor
 from agentflow_core.records import Usage
 from agentflow_core.records.events import Notice
@@ -87,9 +94,10 @@ def test_a_dead_writer_blocks_nobody_and_is_known_to_be_dead(open_run, tmp_path)
     assert read_holder(tmp_path / "run") is None
 
 
-def test_another_configuration_is_refused_and_the_difference_printed(open_run):
-    with open_run(versions=VERSIONS):
-        pass
+async def test_another_configuration_is_refused_and_the_difference_printed(open_run):
+    with open_run(versions=VERSIONS) as run:
+        await finish(run, "sample")
+        await finish(run, "select")
     stages = {
         "sample": {"sampling": {"max_depth": 6, "branching_factor": 2}},
         "select": {"selection": {"selector": "topk"}, "sampling": {"max_depth": 6}},
@@ -105,6 +113,18 @@ def test_another_configuration_is_refused_and_the_difference_printed(open_run):
     assert caught.value.exit_code == 2
     with open_run(versions=VERSIONS) as run:
         assert run.resumed
+
+
+async def test_a_directory_in_which_nothing_was_finished_takes_another_configuration(open_run):
+    async def fail(unit, journal):
+        raise SandboxError("no such machine")
+
+    with open_run() as run:
+        units = [run.unit("sample", "sample-0", {"i": 0})]
+        await run_stage(run, "sample", units, fail, executor=LocalExecutor(), max_workers=1, stop=StopSignal())
+    with open_run(stages={"sample": {"sampling": {"max_depth": 6}}, "select": {}}) as run:
+        await finish(run, "sample")
+        assert [found.outcome for found in run.records("sample")] == ["ok"] * 3
 
 
 def test_what_no_stage_depends_on_may_change_on_resume(open_run):

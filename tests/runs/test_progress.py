@@ -250,7 +250,8 @@ ROLLOUT = {
 
 
 def test_the_card_of_a_synthesis_has_funnel_cost_places_and_the_next_command(tmp_path):
-    (tmp_path / "qa.jsonl").touch()
+    (tmp_path / "qa.jsonl").write_text("{}\n")
+    (tmp_path / "rejected.jsonl").touch()
     tally = Tally(Clock())
     for event in EVENTS:
         tally.add(event)
@@ -263,7 +264,8 @@ def test_the_card_of_a_synthesis_has_funnel_cost_places_and_the_next_command(tmp
     assert "total $?" in lines
     assert "rag:search 2 calls mean 1.00 s max 1.50 s 1 failed" in lines
     assert f"{tmp_path}/qa.jsonl accepted QA" in lines
-    assert f"agentflow export {tmp_path} --to openai -o train.jsonl make training data" in lines
+    assert "rejected.jsonl" not in card
+    assert f"agentflow rollout CONFIG --data {tmp_path}/qa.jsonl let an agent answer them" in lines
 
 
 def test_the_card_of_a_rollout_has_intervals_and_denominators():
@@ -272,6 +274,12 @@ def test_the_card_of_a_rollout_has_intervals_and_denominators():
     assert "llm_judgement 0.400 of 200 (40 ungraded, 0.500 of the graded)" in lines
     assert "pass_at_k – of 200" in lines
     assert "total $0.5000" in lines
+
+
+def test_the_card_of_a_synthesis_that_accepted_nothing_does_not_send_the_user_to_an_empty_file():
+    card = end_card({**SYNTHESIS, "counts": {"seeds": 1, "accepted": 0}}, Path("runs/a"))
+    assert "nothing was accepted" in card
+    assert "qa.jsonl" not in card
 
 
 @pytest.mark.parametrize("status", ["limited", "interrupted", "failed"])
@@ -295,7 +303,7 @@ def test_the_card_on_a_terminal_says_the_same():
     output = console.file.getvalue()
     assert "[red]x" in output
     assert "\x1b" not in output
-    assert "agentflow view runs/a" in output
+    assert "agentflow rollout CONFIG --data runs/a/qa.jsonl" in output
 
 
 def test_the_summary_page_has_a_table_for_each_part():

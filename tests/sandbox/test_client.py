@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
 import contextlib
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ import pytest
 from agentflow_core import BackendSpec, Sandbox, ToolSpec, register_api_tool
 from agentflow_core.blobs import BlobStore
 from agentflow_core.errors import ConfigError, PluginError, SandboxError, UnknownNameError, UsageError
-from agentflow_core.records import Observation
 from agentflow_core.sandbox import Backend, Catalog, LimitsConfig, SandboxConfig, observation_of, tool
 from agentflow_core.testing.backends import CounterBackend, reference_catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from agentflow_core.records import Observation
 
 AT = "agentflow_core.testing.backends"
 COUNTER = BackendSpec("counter", target=f"{AT}:CounterBackend", summary="count")
@@ -127,7 +128,9 @@ async def test_two_tools_of_one_name_are_an_error_that_names_it():
 
     async with Sandbox(catalog=Catalog.of(add, counter=CounterBackend)) as sandbox:
         for attempt in (sandbox.list_tools(), sandbox.execute("counter:add")):
-            with pytest.raises(PluginError, match="'counter:add' is claimed by backend 'counter' of .* and by API tools"):
+            with pytest.raises(
+                PluginError, match=r"'counter:add' is claimed by backend 'counter' of .* and by API tools"
+            ):
                 await attempt
         assert (await sandbox.execute("counter:look")).ok
 
@@ -142,7 +145,7 @@ async def test_tools_that_look_alike_to_a_model_are_an_error():
         """Two."""
 
     async with Sandbox(catalog=Catalog.of(one, two)) as sandbox:
-        with pytest.raises(PluginError, match="'a:b_c' of .* and 'a_b:c' of .* are both 'a_b_c' to a model"):
+        with pytest.raises(PluginError, match=r"'a:b_c' of .* and 'a_b:c' of .* are both 'a_b_c' to a model"):
             await sandbox.list_tools()
 
 
@@ -351,7 +354,7 @@ def test_an_interrupt_stops_the_work_behind_the_blocking_facade():
     @register_api_tool(name="key:press")
     async def press() -> None:
         """Press Ctrl-C, then wait."""
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         try:
             await anyio.sleep_forever()
         finally:

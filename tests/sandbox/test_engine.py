@@ -369,16 +369,15 @@ async def test_closing_a_session_answers_the_calls_in_it(engine):
 async def test_closing_the_engine_answers_the_calls_that_run(engine):
     gate = Gate()
     results = []
-    async with anyio.create_task_group() as tasks:
-        async with engine(gated=gated(gate), glossary=GlossaryBackend) as sandbox:
+    async with anyio.create_task_group() as tasks, engine(gated=gated(gate), glossary=GlossaryBackend) as sandbox:
 
-            async def call(tool_name: str, params: Any) -> None:
-                results.append(await sandbox.execute("w", tool_name, params))
+        async def call(tool_name: str, params: Any) -> None:
+            results.append(await sandbox.execute("w", tool_name, params))
 
-            tasks.start_soon(call, "gated:change", None)
-            tasks.start_soon(call, "glossary:ponder", {"seconds": 3600})
-            await reached(lambda: gate.arrived == 1)
-            await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(call, "gated:change", None)
+        tasks.start_soon(call, "glossary:ponder", {"seconds": 3600})
+        await reached(lambda: gate.arrived == 1)
+        await anyio.wait_all_tasks_blocked()
     assert [result.code for result in results] == ["cancelled", "cancelled"]
     with pytest.raises(SandboxError, match="is not open"):
         await sandbox.execute("w", "gated:change")
@@ -404,7 +403,7 @@ async def test_a_plain_function_runs_in_a_thread_and_keeps_its_session_until_it_
         assert (await sandbox.execute("other", "blocking:work")).ok
         proceed.set()
         with anyio.fail_after(5):
-            while (await sandbox.list_sessions("w"))[0].state == "busy":
+            while (await sandbox.list_sessions("w"))[0].state == "busy":  # noqa: ASYNC110 - a thread ends
                 await anyio.sleep(0.001)
         assert (await sandbox.execute("w", "blocking:work")).ok
 
@@ -474,7 +473,7 @@ async def test_the_sweep_runs_by_itself(engine, clock: FakeClock):
         await sandbox.execute("w", "counter:add")
         clock.now += 1
         with anyio.fail_after(5):
-            while await sandbox.list_sessions():
+            while await sandbox.list_sessions():  # noqa: ASYNC110 - the sweep has nobody to tell
                 await anyio.sleep(0.01)
 
 

@@ -38,12 +38,13 @@ ANNOTATIONS: dict[str, Any] = {
     "bounded optional": Annotated[float | None, Range(at_least=0)],
 }
 
+#: Numbers that both can tell exactly: 1e300 is an integer to JSON Schema, but not one of 64 bits.
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
     | st.integers(0, 12)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-(2.0**52), 2.0**52)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
     | st.sampled_from(["a", "b", "red"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3),
@@ -65,8 +66,6 @@ def test_a_check_accepts_what_its_schema_accepts(name: str, value: Any) -> None:
     annotation = ANNOTATIONS[name]
     checked = compile_annotation(annotation)
     by_schema = jsonschema.Draft202012Validator(checked.schema).is_valid(value)
-    if isinstance(value, float) and abs(value) >= 2**53:
-        return  # an integer to JSON Schema, which a float cannot tell exactly
     assert accepts(annotation, value) == by_schema
 
 

@@ -165,7 +165,7 @@ def test_a_tool_that_cannot_be_described_is_refused_with_its_place(function: Any
 
 
 def test_a_wrong_name_is_refused():
-    with pytest.raises(PluginError, match="'Math:Add' is not a name|'Math' is not a name"):
+    with pytest.raises(PluginError, match=r"'Math:Add' is not a name|'Math' is not a name"):
         register_api_tool(name="Math:Add")(scale)
 
 
@@ -183,7 +183,7 @@ def test_two_tools_of_one_name_are_refused_when_the_class_is_made():
 
 
 def test_a_life_cycle_that_is_not_async_is_refused_when_the_class_is_made():
-    with pytest.raises(PluginError, match="backend .*Blocking: cleanup must be async"):
+    with pytest.raises(PluginError, match=r"backend .*Blocking: cleanup must be async"):
 
         class Blocking(Backend):
             def cleanup(self, state: None) -> None: ...  # type: ignore[override]
@@ -210,6 +210,39 @@ def test_a_subclass_may_replace_a_tool():
             return amount
 
     assert Second.tools()["add"].description == "Add twice."
+
+
+def test_a_default_that_a_tool_changes_is_the_same_for_the_next_call():
+    @register_api_tool
+    def collect(items: list[str] = ["first"]) -> list[str]:  # noqa: B006 - what is tested
+        """Collect."""
+        return items
+
+    made = tool_function(collect)
+    assert made is not None
+    made.validate({})["items"].append("second")
+    assert made.validate({}) == {"items": ["first"]}
+
+
+def test_a_tool_may_call_what_it_replaces():
+    class First(Backend):
+        @tool
+        async def add(self, state: None, amount: int = 1) -> int:
+            """Add."""
+            return amount
+
+    class Second(First):
+        @tool
+        async def add(self, state: None, amount: int = 2) -> int:
+            """Add twice."""
+            return 2 * await super().add(state, amount)
+
+    assert Second.tools()["add"].validate(None) == {"amount": 2}
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(PluginError, match="not a function"):
+        tool(staticmethod(no_docstring))  # type: ignore[type-var]
 
 
 def test_a_docstring_keeps_its_other_sections():

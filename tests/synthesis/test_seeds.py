@@ -53,7 +53,7 @@ def test_the_limit_takes_the_first_ones():
         ([1], "seeds.items.0: expected a text or an object, found int"),
         (["a", {"text": "b"}], "seeds.items.1: a seed needs a 'content'"),
         ([{}], "seeds.items.0: a seed needs a 'content'\n  the row has: nothing"),
-        (["  "], "seeds.items.0: a seed needs a 'content'"),
+        (["  "], "seeds.items.0: the 'content' of the seed is empty"),
         ([{"content": 3}], "seeds.items.0: a seed needs a 'content'"),
         ([{"content": "a", "kwargs": [1]}], "seeds.items.0: 'kwargs' is not an object"),
         ([{"content": "a", "session": "{"}], "seeds.items.0: 'session' is not a JSON object"),

@@ -113,7 +113,7 @@ async def test_bad_lines_are_told_once_at_warmup_and_counted_in_the_list(rag, tm
     await backend.shutdown()
     warnings = [event.message for event in told if isinstance(event, Notice) and event.level == "warning"]
     assert len(warnings) == 1
-    assert "1 bad lines" in warnings[0]
+    assert "1 bad line left out" in warnings[0]
     assert "c.jsonl:2" in warnings[0]
 
 

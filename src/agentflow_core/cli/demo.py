@@ -61,7 +61,8 @@ def command(directory: Path, backend: str | None, plain: bool, as_json: bool) ->
     if mode != "json":
         click.echo("Some of the questions\n")
         for qa in islice(RunReader(made.run_dir).qa(), _SHOWN):
-            click.echo(printable(f"  {qa.question}\n    {qa.answer}\n"))
+            click.echo(click.wrap_text(printable(qa.question), 88, "  ", "  "))
+            click.echo(f"    {printable(qa.answer)}\n")
         click.echo("Now the agent answers them.\n")
     rollout = load_config(
         RolloutConfig,

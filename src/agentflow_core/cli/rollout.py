@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ __all__ = ["command"]
 @click.command(name="rollout")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), metavar="F", help="Another benchmark file.")
-@click.option("--limit", type=int, metavar="N", help="Take the first N tasks only.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N tasks only.")
 @click.option("--metric", "metrics", multiple=True, metavar="M", help="Score by this metric; may be repeated.")
 @click.option("--fail-under", "bounds", multiple=True, metavar="M=0.6", help="Exit with 4 if the metric is lower.")
 @run_options
@@ -55,8 +56,10 @@ def _bounds(texts: tuple[str, ...], metrics: list[str]) -> dict[str, float]:
         name, _, bound = text.partition("=")
         try:
             bounds[name] = float(bound)
-        except ValueError as error:
-            raise UsageError(f"--fail-under {text}: expected a metric and a number, such as f1_score=0.6") from error
+        except ValueError:
+            bounds[name] = math.nan
+        if not math.isfinite(bounds[name]):
+            raise UsageError(f"--fail-under {text}: expected a metric and a number, such as f1_score=0.6")
         if name not in metrics:
             raise UsageError(f"--fail-under {text}: the run does not score by {name!r}{did_you_mean(name, metrics)}")
     return bounds

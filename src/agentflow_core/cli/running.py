@@ -13,11 +13,13 @@ from attrs import frozen
 from agentflow_core.concurrency import run_blocking
 from agentflow_core.models import parse_budget
 from agentflow_core.runs import Finished, RunOptions, StopSignal, end_card, exit_code, open_progress
+from agentflow_core.runs.card import rich_card
 from agentflow_core.runs.progress import Mode
 
 if TYPE_CHECKING:
     from agentflow_core.plugins import PluginHost
     from agentflow_core.records.events import Event
+    from agentflow_core.runs.tally import ToolTiming
 
 __all__ = ["RunArguments", "conduct_run", "leave", "progress_mode", "run_options"]
 
@@ -48,7 +50,7 @@ class RunArguments:
             fork=self.fork,
             record=self.record,
             replay=self.replay,
-            budget=parse_budget(self.budget) if self.budget else None,
+            budget=None if self.budget is None else parse_budget(self.budget),
             retry_failed=self.retry_failed,
         )
 
@@ -124,13 +126,22 @@ def conduct_run(
             async with StopSignal(observe) as stop:
                 finished = await work(observe=observe, stop=stop)
         if mode != "json":
-            click.echo(end_card(finished.summary, finished.run_dir, slowest=progress.tally.slowest_tools()))
+            _show_card(finished, mode, progress.tally.slowest_tools())
         return finished
 
     finished = run_blocking(run)
     if finished.error is not None:
         raise finished.error
     return finished
+
+
+def _show_card(finished: Finished, mode: Mode, slowest: Sequence[ToolTiming]) -> None:
+    if mode == "auto" and sys.stdout.isatty():
+        from rich.console import Console  # 60 ms; only for people
+
+        Console().print(rich_card(finished.summary, finished.run_dir, slowest=slowest))
+    else:
+        click.echo(end_card(finished.summary, finished.run_dir, slowest=slowest))
 
 
 def leave(finished: Finished, fail_under: Mapping[str, float] | None = None) -> None:

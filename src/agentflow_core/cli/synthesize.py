@@ -17,9 +17,12 @@ __all__ = ["command"]
 @click.command(name="synthesize")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(
-    "--seeds", type=click.Path(path_type=Path), metavar="F", help="Another file of seeds; '-' is standard input."
+    "--seeds",
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="A file of seeds in place of the configured ones; '-' is standard input.",
 )
-@click.option("--limit", type=int, metavar="N", help="Take the first N seeds only.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N seeds only.")
 @run_options
 def command(config: Path, seeds: Path | None, limit: int | None, run: RunArguments) -> None:
     """Make verified QA pairs as CONFIG (YAML or JSON) says.
@@ -28,7 +31,7 @@ def command(config: Path, seeds: Path | None, limit: int | None, run: RunArgumen
     """
     sets = [*run.sets]
     if seeds is not None:
-        sets.append(f"seeds.path={seeds}")
+        sets += [f"seeds.path={seeds}", "seeds.items=[]"]
     if limit is not None:
         sets.append(f"seeds.limit={limit}")
     prepared = prepare(SynthesisConfig, config, sets=sets, load=run.load)

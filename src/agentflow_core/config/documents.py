@@ -13,6 +13,7 @@ from agentflow_core.config.nodes import Lines, Node, Refused, describe, from_pyt
 from agentflow_core.config.overrides import apply_sets
 from agentflow_core.config.problems import Mark, Problems
 from agentflow_core.config.yaml_text import read_yaml
+from agentflow_core.names import did_you_mean
 
 __all__ = ["Document", "load_document"]
 
@@ -56,6 +57,10 @@ def _read(path: Path, problems: Problems) -> Node:
     start = Mark(str(path), 1, 1)
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+    except FileNotFoundError:
+        near = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
+        problems.add(f"no such file{did_you_mean(path.name, near)}", Mark(str(path)))
+        data = b""
     except OSError as error:
         problems.add(f"cannot be read: {error.strerror or error}", Mark(str(path)))
         data = b""

@@ -196,7 +196,7 @@ class Evaluation:
                 usage["judge"] += sum((load(Usage, data) for data in judged.of("usage")), Usage())
             results.append(evolve(result, scores=scores))
         run.write("results.jsonl", map(dumps, results))
-        run.write("trajectories.jsonl", (dumps(found) for _, found in self._results() if found is not None))
+        run.write("trajectories.jsonl", run.lines("rollout", "trajectory", self._samples.keys()))
         planned = len(self.tasks) * self.config.rollout.samples
         return summarize_results(
             results,

@@ -63,13 +63,19 @@ def _sections(summary: Mapping[str, Any], run_dir: Path, slowest: Sequence[ToolT
     kind, status = summary.get("kind"), summary.get("status")
     sections = [
         _Section(title="Results", rows=[*_count_rows(summary.get("counts")), *_metric_rows(summary.get("metrics"))]),
-        _Section(title="Funnel", rows=_count_rows(summary.get("funnel"))),
+        _Section(title="Funnel", rows=_funnel_rows(_mapping(summary.get("funnel")))),
         _Section(title="Cost", rows=_cost_rows(summary.get("usage"))),
         _Section(title="Slowest tools", rows=[_tool_row(timing) for timing in slowest]),
         _Section(title="Where to look", rows=_places(kind, run_dir)),
-        _Section(title="Next", rows=_commands(kind, status, run_dir)),
+        _Section(title="Next", rows=_commands(kind, status, _mapping(summary.get("counts")), run_dir)),
     ]
     return [section for section in sections if section.rows]
+
+
+def _funnel_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
+    """The funnel, unless nothing came further than its seeds."""
+    beyond = any(value for name, value in funnel.items() if not name.startswith("seeds"))
+    return _count_rows(funnel) if beyond else []
 
 
 def _count_rows(counts: Any) -> list[list[str]]:
@@ -136,16 +142,22 @@ def _places(kind: Any, run_dir: Path) -> list[list[str]]:
         ],
         "rollout": [("results.jsonl", "answers and scores"), ("trajectories.jsonl", "conversations")],
     }
-    there = [(name, what) for name, what in files.get(str(kind), []) if (run_dir / name).exists()]
+    there = [(name, what) for name, what in files.get(str(kind), []) if _holds_something(run_dir / name)]
     shown = [*there, ("summary.md", "these figures")]
     return [[plain_text(run_dir / name, 1000), what] for name, what in shown]
 
 
-def _commands(kind: Any, status: Any, run_dir: Path) -> list[list[str]]:
+def _holds_something(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _commands(kind: Any, status: Any, counts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
     place = shlex.quote(str(run_dir))
     if status != "complete":
         command = "synthesize" if kind == "synthesis" else "rollout"
         return [[f"agentflow {command} CONFIG --run {place}", "goes on from here"]]
+    if kind == "synthesis" and counts.get("accepted") == 0:
+        return [["nothing was accepted", "the funnel says where it ended; more seeds, or other gates or sampling, help"]]
     if kind == "synthesis":
         accepted = shlex.quote(str(run_dir / "qa.jsonl"))
         return [[f"agentflow rollout CONFIG --data {accepted}", "let an agent answer them"]]

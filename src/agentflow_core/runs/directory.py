@@ -23,6 +23,7 @@ from agentflow_core.runs.forking import copy_unchanged
 from agentflow_core.runs.index import default_run_dir
 from agentflow_core.runs.journal import Journal
 from agentflow_core.runs.keys import differences, stage_digest, unit_key
+from agentflow_core.runs.lines import line_of
 from agentflow_core.runs.lock import LOCK_FILE, RunLock
 from agentflow_core.runs.manifest import MANIFEST, SCHEMA, read_manifest, write_manifest
 from agentflow_core.runs.plan import Plan
@@ -30,7 +31,7 @@ from agentflow_core.runs.status import STATUSES
 from agentflow_core.runs.summary import summary_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -103,7 +104,8 @@ class Run:
             kind: ``synthesis`` or ``rollout``.
             config: the resolved configuration as JSON, secrets masked.
             stages: for each stage, everything of the configuration that its units depend on, what earlier stages
-                depend on included. Another value here is another run; the rest of ``config`` may change on resume.
+                depend on included. Another value here is another run, unless no unit of the stage was finished, or
+                all of them failed; the rest of ``config`` may change on resume.
             versions: of the core and the plugins that the units depend on.
             resume: None resumes if there is a run, True insists that there is, False that there is none.
             fork: a run whose units are taken over where the stage did not change.
@@ -118,6 +120,8 @@ class Run:
         """
         directory = Path(directory)
         _check_place(directory, resume)
+        if fork is not None and not (directory / MANIFEST).exists():
+            read_manifest(fork)  # refused before anything is made
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -182,7 +186,10 @@ class Run:
                 hint="give another run directory",
             )
         old = self._manifest.get("stages", {})
-        changed = [name for name, digest in self._digests.items() if name in old and old[name]["digest"] != digest]
+        held = {entry.stage for entry in self.journal.entries.values() if not entry.failed}
+        changed = [
+            name for name in held & old.keys() if name in self._digests and old[name]["digest"] != self._digests[name]
+        ]
         if not changed:
             return
         where: dict[tuple[str, str], list[str]] = {}
@@ -251,6 +258,18 @@ class Run:
                 yield UnitRecords(
                     unit=unit, outcome=end["outcome"], attempt=end["attempt"], error=error, records=records
                 )
+
+    def lines(self, stage: str, type_: str, keys: Container[str]) -> Iterator[bytes]:
+        """The records of one type of those units, as lines of JSON in plan order; as they were written, unparsed.
+
+        Raises:
+            RunCorruptError: as for `records`.
+        """
+        for unit in self._plan.units(stage):
+            if unit.key in keys and unit.key in self.journal.entries:
+                for kind, data in self.journal.batch(unit.key).records:
+                    if kind == type_:
+                        yield line_of(data)
 
     def drop_damaged(self, stage: str) -> list[Notice]:
         """Forget the stage's units from earlier openings whose records do not match their checksums, and say which."""

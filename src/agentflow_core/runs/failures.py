@@ -9,6 +9,7 @@ from attrs import frozen
 from agentflow_core.errors import (
     AgentFlowError,
     AuthenticationError,
+    ConfigError,
     DataError,
     LimitReached,
     ModelError,
@@ -22,7 +23,8 @@ from agentflow_core.records import Record
 
 __all__ = ["UnitFailure", "ending_of", "failure_of"]
 
-_ENDS_RUN = (AuthenticationError, ReplayMissError, StorageError, LimitReached)
+#: No other unit would fare better: a wrong key, a corpus that is not there, a full disk.
+_ENDS_RUN = (AuthenticationError, ConfigError, DataError, ReplayMissError, StorageError, LimitReached)
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -71,8 +73,6 @@ def _kind(error: BaseException) -> str:
             return error.code
         case PluginError():
             return "plugin"
-        case DataError():
-            return "data"
         case UsageError():
             return "usage"
         case _:

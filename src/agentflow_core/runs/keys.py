@@ -33,10 +33,12 @@ def unit_key(digest: str, value: Any, sample: int) -> str:
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Where two JSON values differ: ``(path, "old -> new")``, key by key, sorted."""
+    """Where two JSON values differ: ``(path, "old -> new")``, key by key, sorted; null is as good as not set."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted(old.keys() | new.keys()):
             inner = f"{path}.{key}" if path else str(key)
+            if old.get(key) is None and new.get(key) is None:
+                continue
             if key not in old:
                 yield inner, f"(not set) -> {_shown(new[key])}"
             elif key not in new:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from agentflow_core.errors import RunCorruptError
 from agentflow_core.records.base import Record
-from agentflow_core.records.codec import dump
+from agentflow_core.records.codec import dump, dumps
 
 __all__ = [
     "END",
@@ -23,6 +23,7 @@ __all__ = [
     "encoded",
     "frame",
     "is_sound",
+    "line_of",
     "parse",
     "peek",
     "peeked",
@@ -68,6 +69,11 @@ def _dump(value: Any) -> Any:
 def decode(data: bytes) -> Any:
     """What `encode` encoded."""
     return json.loads(data) if data.startswith(b" ") else orjson.loads(data)
+
+
+def line_of(data: bytes) -> bytes:
+    """What `encode` encoded as a line of a derived file, as `codec.dumps` writes it."""
+    return dumps(decode(data)) if data.startswith(b" ") else data + b"\n"
 
 
 def frame(*, seq: int, ts: float, unit: str, type_: str, data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from agentflow_core.errors import AgentFlowError, LimitReached, RunError, Storag
 from agentflow_core.interfaces import Executor, SandboxClient
 from agentflow_core.models import BudgetConfig, ModelsConfig, RunModels, open_models
 from agentflow_core.plugins import PluginHost
-from agentflow_core.records.events import Event, LimitHit, RunFinished
+from agentflow_core.records.events import Event, RunFinished
 from agentflow_core.runs.directory import Run
 from agentflow_core.runs.index import default_run_dir
 from agentflow_core.runs.stages import UnitJournal, run_stage
@@ -113,16 +113,19 @@ class Workshop:
         finally:
             self.run.record_spent(self.models.spent)
         if report.failed and report.failed == report.total:
-            raise RunError(f"all {report.total} units of stage {name!r} failed; the first: {self._first_failure(name)}")
+            message, hint = self._first_failure(name)
+            what = f"all {report.total} units of" if report.total > 1 else "the only unit of"
+            raise RunError(f"{what} stage {name!r} failed{', the first' if report.total > 1 else ''}: {message}", hint=hint)
 
-    def _first_failure(self, stage: str) -> str:
-        """What the first failed unit says: what it raised, or what it noted as its ``error``."""
+    def _first_failure(self, stage: str) -> tuple[str, str]:
+        """What the first failed unit says, and its hint: what it raised, or what it noted as its ``error``."""
         for found in self.run.records(stage):
             if found.error is not None:
-                return found.error.message
+                return found.error.message, found.error.hint
             for noted in found.of("error"):
-                return str(noted["message"])
-        return "no reason was kept"
+                message, _, hint = str(noted["message"]).partition("\n  ")
+                return message, hint
+        return "no reason was kept", ""
 
 
 @frozen(kw_only=True)
@@ -158,7 +161,6 @@ async def conduct(
         raise
     except LimitReached as limit:
         status, error = "limited", limit
-        workshop.observe(LimitHit(kind=limit.kind, message=limit.message))
     except AgentFlowError as failure:
         status, error = "failed", failure
     summary = await derive(status)

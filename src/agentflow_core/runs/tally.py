@@ -115,6 +115,8 @@ class Tally:
                 self.notices.append(event.message if event.level == "info" else f"warning: {event.message}")
             case RunFinished():
                 self.status = event.status
+                for stage in self.stages.values():
+                    stage.in_flight = 0  # what a failure or limit ended is not told unit by unit
             case _:
                 pass  # a node is part of a unit
 

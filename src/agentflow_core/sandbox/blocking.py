@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from anyio import CancelScope
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from agentflow_core.errors import SandboxError
@@ -36,12 +36,29 @@ class BlockingWorker:
     def _wait(self, work: Callable[..., Coroutine[Any, Any, T]], *arguments: Any, **options: Any) -> T:
         if self._portal is None:
             raise SandboxError("the sandbox is not open", code="not_ready", hint="with Sandbox.sync() as sandbox: …")
-        future = self._portal.start_task_soon(partial(work, *arguments, **options))
+        scopes: list[CancelScope] = []
+        ended: list[T | BaseException] = []
+
+        async def run() -> None:
+            with CancelScope() as scope:
+                scopes.append(scope)
+                try:
+                    ended.append(await work(*arguments, **options))
+                except Exception as error:  # noqa: BLE001 - it is raised where the caller waits
+                    ended.append(error)
+
+        async def give_up() -> None:
+            for scope in scopes:
+                scope.cancel()
+
         try:
-            result: T = future.result()
+            self._portal.call(run)
         except BaseException:  # such as Ctrl-C: the work must not go on without anybody who waits for it
-            future.cancel()
+            self._portal.start_task_soon(give_up)
             raise
+        (result,) = ended
+        if isinstance(result, BaseException):
+            raise result
         return result
 
     @property

@@ -24,7 +24,7 @@ from agentflow_core.sandbox.envelope import size_of, with_artifact
 from agentflow_core.sandbox.execution import Lease, admitted, run_tool
 from agentflow_core.sandbox.hosting import BackendHost
 from agentflow_core.sandbox.sessions import LiveSession, Refusal
-from agentflow_core.sandbox.table import SessionTable
+from agentflow_core.sandbox.table import SessionTable, cannot_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from itertools import islice
 from typing import Any, TypeVar, overload
 
@@ -70,7 +72,8 @@ class ToolFunction:
             elif parameter.required:
                 problems.append((name, "is missing", f"send {name!r}"))
             else:
-                arguments[name] = parameter.default
+                default = parameter.default  # a list or object of its own for each call
+                arguments[name] = deepcopy(default) if isinstance(default, list | dict) else default
         if found < len(params):
             problems += self._unknown(params)
         return self._refuse(problems) if problems else arguments
@@ -228,6 +231,8 @@ def _where(function: Callable[..., Any]) -> str:
 
 def _tool_function(function: Callable[..., Any], *, takes_state: bool, **settings: Any) -> ToolFunction:
     where = _where(function)
+    if not inspect.isfunction(function):
+        raise PluginError(f"{where} is a {type(function).__name__}, not a function")
     docstring = parse_docstring(function.__doc__)
     if not docstring.description:
         raise PluginError(f"{where} has no docstring", hint="its docstring is what a model reads about the tool")
@@ -315,5 +320,7 @@ def _resolved(function: Callable[..., Any], annotation: Any) -> Any:
     module = sys.modules.get(function.__module__)
     scope = dict(vars(module)) if module else {}
     scope.update(getattr(function, "__globals__", {}))
-    scope.update(inspect.getclosurevars(function).nonlocals)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # a cell that is still empty, such as the class that is being made
+            scope[name] = cell.cell_contents
     return eval(annotation, scope)

@@ -23,8 +23,10 @@ def read_seeds(config: SeedsConfig) -> list[Seed]:
     Raises:
         DataError: neither or both sources are given, a seed has no content, an id stands twice, or there is none.
     """
-    if (config.path is None) == (not config.items):
-        raise DataError("seeds: give either 'path' or 'items'")
+    if config.path is None and not config.items:
+        raise DataError("seeds: there are none; give either 'path' or 'items'", hint="agentflow synthesize … --seeds F")
+    if config.path is not None and config.items:
+        raise DataError("seeds: give either 'path' or 'items', not both")
     where = str(config.path or "seeds.items")
     rows = read_rows(config.path) if config.path else _rows(config.items)
     seeds = _seeds(rows)[: config.limit]
@@ -63,7 +65,9 @@ def _seed(row: Row) -> Seed:
     if not isinstance(value, Mapping):
         raise row.error(f"expected a text or an object, found {type(value).__name__}")
     content = value.get("content")
-    if not isinstance(content, str) or not content.strip():
+    if isinstance(content, str) and not content.strip():
+        raise row.error("the 'content' of the seed is empty")
+    if not isinstance(content, str):
         raise row.error("a seed needs a 'content'", hint=f"the row has: {', '.join(map(str, value)) or 'nothing'}")
     row = evolve(row, value=value)
     known = {"id", "content", "kwargs", "session"}

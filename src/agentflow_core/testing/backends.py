@@ -12,7 +12,7 @@ from attrs import define, field
 from agentflow_core.errors import SandboxError
 from agentflow_core.records import ToolResult
 from agentflow_core.sandbox import Backend, Catalog, Range, Session, tool
-from agentflow_core.testing.conformance import Subject
+from agentflow_core.testing.subjects import Subject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ class CounterBackend(Backend):
         return Counter(total=state.total, labels=list(state.labels))
 
     @tool
-    async def add(self, state: Counter, amount: Annotated[int, Range(1, 100)] = 1) -> ToolResult:  # noqa: D417 - the engine passes state, models never see it
+    async def add(self, state: Counter, amount: Annotated[int, Range(1, 100)] = 1) -> ToolResult:
         """Add to the counter.
 
         Args:
@@ -57,7 +57,7 @@ class CounterBackend(Backend):
         return ToolResult.success({"total": state.total})
 
     @tool
-    async def label(self, state: Counter, text: Annotated[str, Range(1, 20_000_000)]) -> ToolResult:  # noqa: D417 - the engine passes state, models never see it
+    async def label(self, state: Counter, text: Annotated[str, Range(1, 20_000_000)]) -> ToolResult:
         """Write a label on the counter.
 
         Args:
@@ -67,7 +67,7 @@ class CounterBackend(Backend):
         return ToolResult.success({"labels": len(state.labels)})
 
     @tool(read_only=True)
-    async def look(self, state: Counter, repeat: Annotated[int, Range(1, 100_000)] = 1) -> str:  # noqa: D417 - the engine passes state, models never see it
+    async def look(self, state: Counter, repeat: Annotated[int, Range(1, 100_000)] = 1) -> str:
         """Read the total and all labels.
 
         Args:
@@ -93,7 +93,7 @@ class GlossaryBackend(Backend):
         return {"hop": "a step from one source to the next", "rollout": "one run of an agent on a task"}
 
     @tool(read_only=True)
-    async def define(self, state: dict[str, str], word: str) -> ToolResult:  # noqa: D417 - the engine passes state, models never see it
+    async def define(self, state: dict[str, str], word: str) -> ToolResult:
         """Say what a word means.
 
         Args:
@@ -104,7 +104,7 @@ class GlossaryBackend(Backend):
         return ToolResult.success({"word": word}, text=f"{word}: {state[word]}")
 
     @tool(read_only=True)
-    async def words(self, state: dict[str, str], repeat: Annotated[int, Range(1, 100_000)] = 1) -> list[str]:  # noqa: D417 - the engine passes state, models never see it
+    async def words(self, state: dict[str, str], repeat: Annotated[int, Range(1, 100_000)] = 1) -> list[str]:
         """List the words.
 
         Args:
@@ -172,7 +172,7 @@ class PagesBackend(Backend):
                 self.pages -= 1
 
     @tool
-    async def write(self, state: Page, text: str) -> ToolResult:  # noqa: D417 - the engine passes state, models never see it
+    async def write(self, state: Page, text: str) -> ToolResult:
         """Write a line at the end of the page.
 
         Args:
@@ -182,7 +182,7 @@ class PagesBackend(Backend):
         return ToolResult.success({"characters": len(state.text)})
 
     @tool(read_only=True)
-    async def read(self, state: Page, repeat: Annotated[int, Range(1, 100_000)] = 1) -> str:  # noqa: D417 - the engine passes state, models never see it
+    async def read(self, state: Page, repeat: Annotated[int, Range(1, 100_000)] = 1) -> str:
         """Read the page.
 
         Args:

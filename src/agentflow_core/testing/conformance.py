@@ -10,60 +10,20 @@ Without pytest: ``report = await run_conformance(subject)``; ``report.ok``, ``re
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
-from attrs import field, frozen
+from attrs import frozen
 
 from agentflow_core.errors import UsageError
 from agentflow_core.names import unknown_name
-from agentflow_core.sandbox import Backend
+from agentflow_core.testing.laws import LAWS
+from agentflow_core.testing.subjects import Broken, Law, Missing, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = ["BackendConformance", "Broken", "Law", "Missing", "Outcome", "Report", "Subject", "run_conformance"]
-
-#: A tool without its group, and its arguments.
-Call = tuple[str, Mapping[str, Any]]
-
-
-class Broken(AssertionError):
-    """A law that does not hold; the message says what was seen."""
-
-
-class Missing(Exception):
-    """A law that cannot be tried; the message says what the backend or the subject lacks."""
-
-
-@frozen(kw_only=True)
-class Subject:
-    """What the laws are tried on. What is left out is skipped, with the reason.
-
-    Each call runs in a fresh session after those before it in ``calls``, and succeeds there.
-    """
-
-    backend: Callable[[], Backend]  #: the class, or a function that makes one with its settings
-    name: str = "subject"
-    calls: Sequence[Call] = ()  #: ordinary calls, in order; best one of each tool
-    plant: Callable[[str], Sequence[Call]] | None = None  #: calls that write a text where only the session may see it
-    look: Sequence[Call] = ()  #: calls whose observations show what was planted
-    slow: Call | None = None  #: a call that takes a minute unless it is stopped
-    loud: Call | None = None  #: a call, after ``calls``, with a text of over 32 KB
-    settings: Mapping[str, Any] = field(factory=dict)  #: of each session
-    broken_settings: Mapping[str, Any] | None = None  #: with which `initialize` fails
-    parallel: int = 32  #: sessions at once
-    cycles: int = 200  #: sessions one after the other
-    growth_mb: float = 32.0  #: how much the process may grow in these cycles
-    timeout_s: float = 60.0  #: for one call
-    known_failures: Mapping[str, str] = field(factory=dict)  #: laws that do not hold yet, with the reason
-
-
-@frozen(kw_only=True)
-class Law:
-    """One law: its name, what it says, and how it is tried."""
-
-    name: str
-    says: str
-    holds: Callable[[Subject], Awaitable[None]]
 
 
 @frozen(kw_only=True)
@@ -100,8 +60,6 @@ async def run_conformance(subject: Subject, *, only: Sequence[str] = ()) -> Repo
     Raises:
         UnknownNameError: ``only``, or a known failure, names no law.
     """
-    from agentflow_core.testing.laws import LAWS
-
     for name in (*only, *subject.known_failures):
         if name not in LAWS:
             raise unknown_name("law", name, LAWS)
@@ -132,11 +90,7 @@ class BackendConformance:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        from agentflow_core.testing.laws import LAWS
-
-        for name, law in LAWS.items():
-            if f"test_{name}" not in vars(BackendConformance):
-                setattr(BackendConformance, f"test_{name}", _test_of(law))
+        for name in LAWS:
             if getattr(cls, f"test_{name}") is not vars(BackendConformance)[f"test_{name}"]:
                 raise UsageError(
                     f"{cls.__name__} overrides test_{name}: a law cannot be overridden",
@@ -164,3 +118,7 @@ def _test_of(law: Law) -> Callable[[BackendConformance], None]:
     test.__name__ = f"test_{law.name}"
     test.__doc__ = law.says
     return test
+
+
+for _law in LAWS.values():
+    setattr(BackendConformance, f"test_{_law.name}", _test_of(_law))

@@ -121,9 +121,10 @@ class RagBackend(Backend):
     def _open(self, name: str, config: CorpusConfig) -> OpenCorpus:
         saved = prepare(name, config, self.context.state_dir, _Progress(name, self._tell))
         if saved.skipped:
-            lines = "\n".join(saved.problems)
-            more = f"\n… and {saved.skipped - len(saved.problems)} more" if saved.skipped > len(saved.problems) else ""
-            self._tell(Notice(message=f"rag: corpus {name!r}: {saved.skipped} bad lines left out\n{lines}{more}"))
+            lines = "; ".join(saved.problems)
+            more = f"; and {saved.skipped - len(saved.problems)} more" if saved.skipped > len(saved.problems) else ""
+            count = f"{saved.skipped} bad lines" if saved.skipped > 1 else "1 bad line"
+            self._tell(Notice(message=f"rag: corpus {name!r}: {count} left out: {lines}{more}"))
         if saved.built:
             self._tell(Notice(message=_built(name, saved), level="info"))
         return OpenCorpus(name, config, saved)

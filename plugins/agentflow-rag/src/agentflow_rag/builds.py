@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from agentflow_core.errors import DataError, Problem, StorageError
 from agentflow_rag.config import CorpusConfig
 from agentflow_rag.corpus import CorpusFile, corpus_files, hash_files, read_documents
-from agentflow_rag.documents import ReadReport
+from agentflow_rag.documents import STRICT_HINT, ReadReport
 from agentflow_rag.engines import load_engine
 from agentflow_rag.engines.base import Engine
 from agentflow_rag.store import StoreWriter
@@ -80,13 +80,13 @@ def prepare(name: str, config: CorpusConfig, state: Path, tick: Tick) -> Saved:
     key = _key(content, config, engine)
     final = state / key
     if saved := _found(final):
-        return saved
+        return _as_strict_as(config, saved)
     try:
         state.mkdir(parents=True, exist_ok=True)
         lock = _lock(state / f"{key}.lock", tick)
         try:
             if saved := _found(final):  # another process built it meanwhile
-                return saved
+                return _as_strict_as(config, saved)
             _build(_Job(name=name, config=config, engine=engine), files, content, final, tick)
         finally:
             lock.release()
@@ -99,6 +99,13 @@ def prepare(name: str, config: CorpusConfig, state: Path, tick: Tick) -> Saved:
     if built is None:
         raise StorageError(f"corpus {name!r}: its index at {final} is gone right after it was built")
     return evolve(built, built=True)
+
+
+def _as_strict_as(config: CorpusConfig, saved: Saved) -> Saved:
+    """The saved index, unless it leaves bad lines out and the corpus is now read strictly."""
+    if config.strict and saved.problems:
+        raise DataError(saved.problems[0], hint=STRICT_HINT)
+    return saved
 
 
 @frozen(kw_only=True)

@@ -18,6 +18,7 @@ MAX_NAMED_PROBLEMS = 20
 MAX_ID_CHARS = 512
 MAX_TITLE_CHARS = 300
 TITLE_WORDS = 8
+STRICT_HINT = "correct the line, or set strict: false to leave it out"
 _SPACE = re.compile(r"\s+")
 
 
@@ -59,7 +60,7 @@ class ReadReport:
             DataError: the corpus is read strictly.
         """
         if self.strict:
-            raise DataError(str(problem), hint="correct the line, or set strict: false to leave it out")
+            raise DataError(str(problem), hint=STRICT_HINT)
         self.skipped += 1
         if len(self.problems) < MAX_NAMED_PROBLEMS:
             self.problems.append(problem)
