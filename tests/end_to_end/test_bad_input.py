@@ -275,7 +275,7 @@ def test_a_wrong_key_ends_the_run_at_once_and_the_right_one_resumes_it(says, ser
 
 @pytest.mark.parametrize("command", [("rollout", "rollout.json"), ("synthesize", "synthesis.json")])
 def test_a_server_that_is_not_there_is_named_and_another_one_can_be_given(says, server, command):
-    words = ("failed, the first: the connection to http://127.0.0.1:9/v1 failed", "is the server running?")
+    words = ("failed; the first: the connection to http://127.0.0.1:9/v1 failed", "is the server running?")
     says(FAILED, *command, "--run", "run", *at("http://127.0.0.1:9/v1"), words=words)
     if command[0] == "rollout":
         says(DONE, *command, "--run", "run", *at(server.url))

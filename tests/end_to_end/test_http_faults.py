@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +11,9 @@ from agentflow_core import rollout, synthesize
 from agentflow_core.runs import RunOptions
 from agentflow_core.testing.openai_server import Faults, OpenAIServer
 from agentflow_core.testing.recorded import recorded_responder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(300)
 FAULTS = Faults(rate_limit=0.1, server_error=0.1, disconnect=0.05, malformed=0.05, retry_after_s=0.01, seed=7)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from importlib import resources
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(600)
 DERIVED = {

@@ -6,7 +6,6 @@ asks them, and combines what they say.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, cast

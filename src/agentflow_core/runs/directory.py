@@ -17,6 +17,7 @@ from agentflow_core.errors import LimitReached, RunConflictError, RunError, Stor
 from agentflow_core.interfaces import Unit
 from agentflow_core.records import Usage
 from agentflow_core.records.codec import dump, load
+from agentflow_core.records.events import ignore_event
 from agentflow_core.runs.failures import UnitFailure
 from agentflow_core.runs.files import storage_error, write_atomic
 from agentflow_core.runs.forking import copy_unchanged
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Run", "UnitRecords", "default_run_dir"]
 
 _OWN_FILES = {LOCK_FILE, MANIFEST, "config.yaml", "plan.jsonl", "journal", "blobs", "timings.jsonl"}
-
-
-def ignore(_: Event) -> None:
-    """Observe nothing."""
 
 
 @frozen(kw_only=True)
@@ -95,7 +92,7 @@ class Run:
         resume: bool | None = None,
         fork: Path | None = None,
         config_text: str | None = None,
-        observe: Callable[[Event], None] = ignore,
+        observe: Callable[[Event], None] = ignore_event,
     ) -> Run:
         """Make a run directory, or go on with one.
 
@@ -104,8 +101,8 @@ class Run:
             kind: ``synthesis`` or ``rollout``.
             config: the resolved configuration as JSON, secrets masked.
             stages: for each stage, everything of the configuration that its units depend on, what earlier stages
-                depend on included. Another value here is another run, unless no unit of the stage was finished, or
-                all of them failed; the rest of ``config`` may change on resume.
+                depend on included. Another value here is another run, unless no unit was finished, or all of them
+                failed; the rest of ``config`` may change on resume.
             versions: of the core and the plugins that the units depend on.
             resume: None resumes if there is a run, True insists that there is, False that there is none.
             fork: a run whose units are taken over where the stage did not change.
@@ -186,11 +183,9 @@ class Run:
                 hint="give another run directory",
             )
         old = self._manifest.get("stages", {})
-        held = {entry.stage for entry in self.journal.entries.values() if not entry.failed}
-        changed = [
-            name for name in held & old.keys() if name in self._digests and old[name]["digest"] != self._digests[name]
-        ]
-        if not changed:
+        changed = [name for name, digest in self._digests.items() if name in old and old[name]["digest"] != digest]
+        is_untouched = all(entry.failed for entry in self.journal.entries.values())  # nothing can be mixed up
+        if not changed or is_untouched:
             return
         where: dict[tuple[str, str], list[str]] = {}
         for name in changed:

@@ -115,7 +115,9 @@ class Workshop:
         if report.failed and report.failed == report.total:
             message, hint = self._first_failure(name)
             what = f"all {report.total} units of" if report.total > 1 else "the only unit of"
-            raise RunError(f"{what} stage {name!r} failed{', the first' if report.total > 1 else ''}: {message}", hint=hint)
+            raise RunError(
+                f"{what} stage {name!r} failed{'; the first' if report.total > 1 else ''}: {message}", hint=hint
+            )
 
     def _first_failure(self, stage: str) -> tuple[str, str]:
         """What the first failed unit says, and its hint: what it raised, or what it noted as its ``error``."""

@@ -13,9 +13,9 @@ from attrs import frozen
 
 from agentflow_core.errors import AgentFlowError
 from agentflow_core.records.codec import dump
-from agentflow_core.records.events import Event, StageFinished, StageStarted, UnitFinished, UnitStarted
+from agentflow_core.records.events import Event, StageFinished, StageStarted, UnitFinished, UnitStarted, ignore_event
 from agentflow_core.runs.commit import GroupCommit
-from agentflow_core.runs.directory import Run, ignore
+from agentflow_core.runs.directory import Run
 from agentflow_core.runs.failures import UnitFailure, ending_of, failure_of
 from agentflow_core.runs.journal import Batch
 from agentflow_core.runs.lines import encode
@@ -95,7 +95,7 @@ async def run_stage(
     executor: Executor,
     max_workers: int,
     stop: StopSignal,
-    observe: Callable[[Event], None] = ignore,
+    observe: Callable[[Event], None] = ignore_event,
     retry_failed: bool = True,
 ) -> StageReport:
     """Plan the units and do those that are not done, in order, at most ``max_workers`` at once.

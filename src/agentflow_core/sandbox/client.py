@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from contextlib import AsyncExitStack
@@ -13,9 +14,10 @@ import anyio.to_thread
 from agentflow_core.blobs import BlobStore
 from agentflow_core.errors import DataError, SandboxError, UsageError
 from agentflow_core.names import unknown_name
+from agentflow_core.records.events import ignore_event
 from agentflow_core.sandbox.catalog import Catalog
 from agentflow_core.sandbox.config import SandboxConfig
-from agentflow_core.sandbox.engine import SandboxEngine, ignore
+from agentflow_core.sandbox.engine import SandboxEngine
 from agentflow_core.sandbox.worker import Door, WorkerView
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class Sandbox(WorkerView):
         timeout_s: float | None = None,
         host: PluginHost | None = None,
         artifacts: BlobStore | None = None,
-        observe: Callable[[Event], None] = ignore,
+        observe: Callable[[Event], None] = ignore_event,
         record: Path | None = None,
         replay: Path | None = None,
         catalog: Catalog | None = None,
@@ -228,6 +230,9 @@ def _installed() -> PluginHost:
 
 
 def _default_state_dir() -> Path:
+    """``AGENTFLOW_STATE``, else the user's state directory."""
+    if given := os.environ.get("AGENTFLOW_STATE"):
+        return Path(given)
     from platformdirs import user_state_path
 
     return user_state_path("agentflow", appauthor=False)

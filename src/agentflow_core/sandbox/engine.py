@@ -15,7 +15,7 @@ from attrs import evolve
 from agentflow_core.errors import AgentFlowError, SandboxError, UnknownNameError
 from agentflow_core.interfaces import SessionInfo
 from agentflow_core.records import ToolResult, ToolUsage
-from agentflow_core.records.events import Event, ToolCalled
+from agentflow_core.records.events import Event, ToolCalled, ignore_event
 from agentflow_core.records.results import SHOWN_LIMIT_BYTES
 from agentflow_core.sandbox.backend import BackendContext, Session
 from agentflow_core.sandbox.calls import Call, CallLog, fingerprint
@@ -45,10 +45,6 @@ _FATAL = ("session_lost",)
 _UNNAMED = Call()  # a call without an id: nobody asks again whether it ran
 _LONGEST_NAME = 200
 _SWEEP_S = (0.05, 5.0)
-
-
-def ignore(event: Event) -> None:
-    """Observe nothing."""
 
 
 class _Bound:
@@ -81,7 +77,7 @@ class SandboxEngine:
         blobs: BlobStore,
         limits: Mapping[str, LimitsConfig] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        observe: Callable[[Event], None] = ignore,
+        observe: Callable[[Event], None] = ignore_event,
     ) -> None:
         self.catalog = catalog
         self.blobs = blobs
@@ -194,7 +190,7 @@ class SandboxEngine:
                 bytes_out=size,
             ),
         )
-        if self._observe is not ignore:
+        if self._observe is not ignore_event:
             self._observe(ToolCalled(tool=tool, code=result.code, wall_s=wall_s, worker=worker_id))
         return result
 

@@ -7,7 +7,6 @@ the shape of OpenAI chat. Both are brought into one form, the conversation alone
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,6 +16,7 @@ from agentflow_core.records import Completion
 from agentflow_core.records.codec import loads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from agentflow_core.testing.openai_server import Responder
