@@ -15,7 +15,6 @@ from agentflow_core.errors import AgentFlowError
 from agentflow_core.records.codec import dump
 from agentflow_core.records.events import Event, StageFinished, StageStarted, UnitFinished, UnitStarted, ignore_event
 from agentflow_core.runs.commit import GroupCommit
-from agentflow_core.runs.directory import Run
 from agentflow_core.runs.failures import UnitFailure, ending_of, failure_of
 from agentflow_core.runs.journal import Batch
 from agentflow_core.runs.lines import encode
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from agentflow_core.interfaces import Executor, Unit
+    from agentflow_core.runs.directory import Run
 
 __all__ = ["StageReport", "StopSignal", "UnitJournal", "run_stage"]
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from agentflow_core.sandbox.catalog import Catalog, Group
     from agentflow_core.sandbox.tools import ToolFunction
 
-__all__ = ["SandboxEngine", "ignore"]
+__all__ = ["SandboxEngine"]
 
 #: Codes of failures after which a session's state cannot be relied on.
 _FATAL = ("session_lost",)
