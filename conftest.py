@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 ROOT = Path(__file__).parent
 
@@ -22,6 +27,19 @@ def missing(what: str) -> NoReturn:
     if os.environ.get("AGENTFLOW_REQUIRE") == "all":
         pytest.fail(what, pytrace=False)
     pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def needed() -> Callable[[str], ModuleType]:
+    """Import an optional module: ``needed("whoosh")``; without it the test is skipped, or fails where all is required."""
+
+    def load(name: str) -> ModuleType:
+        try:
+            return import_module(name)
+        except ImportError:
+            missing(f"no module {name!r}: pip install it, or the extra that brings it")
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,9 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
     """The known name that ``word`` probably means, or None."""
     from difflib import get_close_matches  # only when something is already wrong
 
-    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    longer = [name for name in names if len(word) > 1 and name.startswith(word)]
+    matches = get_close_matches(word, names, n=1, cutoff=0.6) or (longer if len(longer) == 1 else [])
     return matches[0] if matches else None
 
 

@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event, Semaphore
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 import pytest
+from attrs import frozen
 
 from agentflow_core.testing.openai_server import OpenAIServer
 
@@ -20,25 +23,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(120)
 DONE, FAILED, USAGE, LIMITED, BELOW, INTERRUPTED = 0, 1, 2, 3, 4, 130
-WAITING_TOOL = '''
-"""A tool that takes its time."""
-from pathlib import Path
-from time import sleep
-
-from agentflow_core import register_api_tool
-
-
-@register_api_tool(name="gate:pass")
-def wait(word: str) -> str:
-    """Wait until the gate is open.
-
-    Args:
-        word: anything.
-    """
-    while not Path("open").exists():
-        sleep(0.01)
-    return word
-'''
 
 
 @pytest.fixture(autouse=True)
@@ -388,8 +372,7 @@ def full_at(limit_bytes: int) -> Callable[[], None]:
 
 @pytest.mark.parametrize("limit_kb", [4, 40])
 def test_a_full_disk_ends_the_run_and_with_space_it_completes_with_nothing_lost(start, cli, limit_kb):
-    put("seeds.jsonl", *("Danube", "Marie Curie", "Oxygen", "Antonio Vivaldi", "Vienna", "Rome"))
-    put("seeds.jsonl", "".join(f'"{seed}"\n' for seed in ("Danube", "Marie Curie", "Oxygen", "Vienna", "Rome")))
+    put("seeds.jsonl", *({"content": seed} for seed in ("Danube", "Marie Curie", "Oxygen", "Vienna", "Rome")))
     run = ("synthesize", "synthesis.json", "--plain", "--set", "max_workers=2", "--run")
     assert cli(*run, "whole").code == DONE
 
@@ -408,61 +391,71 @@ def test_a_full_disk_ends_the_run_and_with_space_it_completes_with_nothing_lost(
         assert (Path("full") / name).read_bytes() == (Path("whole") / name).read_bytes()
 
 
-def events(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    for line in process.stdout or ():
-        yield json.loads(line)
+@frozen(kw_only=True)
+class Gate:
+    """Holds every answer of a server back until it is opened; ``arrived`` counts the requests that came."""
+
+    arrived: Semaphore
+    opened: Event
+
+    def wait_for(self, requests: int) -> None:
+        for _ in range(requests):
+            assert self.arrived.acquire(timeout=60)
 
 
 @pytest.fixture
-def gated(server: OpenAIServer) -> tuple[str, ...]:
-    """A rollout of four tasks, two at once, each of which waits in a tool until a file ``open`` is there."""
+def gate(server: OpenAIServer) -> Iterator[Gate]:
+    gate = Gate(arrived=Semaphore(0), opened=Event())
 
-    def respond(body: dict[str, Any]) -> Any:
-        if any(message["role"] == "tool" for message in body["messages"]):
-            return "<answer>x</answer>"
-        return {"tool_calls": [{"name": "gate_pass", "arguments": {"word": "x"}}]}
+    async def respond(body: dict[str, Any]) -> str:
+        gate.arrived.release()
+        await anyio.to_thread.run_sync(gate.opened.wait)
+        return "<answer>x</answer>"
 
     server.responder = respond
-    put("gate.py", WAITING_TOOL)
-    tools = ("--load", "gate.py", "--set", 'rollout.tools=["gate:pass"]')
-    return ("rollout", "rollout.json", "--run", "run", *at(server.url)[:-1], *tools)
+    yield gate
+    gate.opened.set()
 
 
-def test_a_second_process_on_a_run_is_refused_and_the_first_goes_on(start, gated):
-    first = start(*gated, "--json")
-    stream = events(first)
-    assert any(event["event"] == "model_called" for event in stream)
+@pytest.fixture
+def gated(server: OpenAIServer, gate: Gate) -> tuple[str, ...]:
+    """A rollout of four tasks, two at once, whose model answers when the gate is open."""
+    return ("rollout", "rollout.json", "--run", "run", *at(server.url))
+
+
+def test_a_second_process_on_a_run_is_refused_and_the_first_goes_on(start, gated, gate):
+    first = start(*gated)
+    gate.wait_for(2)
 
     second = start(*gated)
     _, told = second.communicate(timeout=60)
     assert second.returncode == FAILED
+    assert "Traceback" not in told
     assert f"run is being written by process {first.pid} on " in told
 
-    Path("open").touch()
-    assert list(stream)[-1]["event"] == "run_finished"
-    assert first.wait(timeout=60) == DONE
+    gate.opened.set()
+    _, told = first.communicate(timeout=60)
+    assert first.returncode == DONE, told
     assert summary("run")["counts"]["outcomes"] == {"answered": 4}
 
 
-def test_an_interrupt_lets_what_is_in_flight_finish_and_the_same_command_goes_on(start, gated):
+def test_an_interrupt_lets_what_is_in_flight_finish_and_the_same_command_goes_on(start, gated, gate):
     process = start(*gated, "--json")
-    stream = events(process)
-    seen = (event for event in stream if event["event"] in ("model_called", "notice"))
-    assert {next(seen)["event"], next(seen)["event"]} == {"model_called"}
+    gate.wait_for(2)
 
     process.send_signal(signal.SIGINT)
-    notice = next(seen)
+    notice = next(event for event in map(json.loads, process.stdout) if event["event"] == "notice")
     assert "once more to stop now" in notice["message"]
-    Path("open").touch()
-    assert list(stream)[-1]["event"] == "run_finished"
-    assert process.wait(timeout=60) == INTERRUPTED
-    assert process.stderr is not None
-    assert "Traceback" not in process.stderr.read()
+    gate.opened.set()
+    rest, told = process.communicate(timeout=60)
+    assert json.loads(rest.splitlines()[-1])["event"] == "run_finished"
+    assert process.returncode == INTERRUPTED
+    assert "Traceback" not in told
     assert summary("run")["status"] == "interrupted"
     assert summary("run")["counts"]["outcomes"] == {"answered": 2}
     assert len(Path("run/results.jsonl").read_text().splitlines()) == 2
 
-    again = start(*gated, "--plain")
+    again = start(*gated)
     again.communicate(timeout=60)
     assert again.returncode == DONE
     assert summary("run")["counts"]["outcomes"] == {"answered": 4}

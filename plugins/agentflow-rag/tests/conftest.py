@@ -1,10 +1,8 @@
-"""What the tests of agentflow-rag share: small corpora, engines, and the shared data where it is there."""
+"""What the tests of agentflow-rag share: small corpora and engines."""
 
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,8 +13,7 @@ from agentflow_rag.search import OpenCorpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-REPOSITORY = Path(__file__).resolve().parents[3]
+    from pathlib import Path
 
 TEXTS = {
     "ulm": ("Ulm", "Ulm is a city in southern Germany on the Danube. Albert Einstein was born in Ulm in 1879."),
@@ -67,9 +64,9 @@ def open_corpus(tmp_path: Path) -> Iterator[Callable[..., OpenCorpus]]:
 
 
 @pytest.fixture(params=["tantivy", "whoosh"])
-def engine(request: pytest.FixtureRequest) -> str:
+def engine(request: pytest.FixtureRequest, needed: Callable[[str], object]) -> str:
     """Each engine: one suite runs over all of them."""
-    pytest.importorskip(request.param)
+    needed(request.param)
     return str(request.param)
 
 
@@ -81,14 +78,3 @@ def texts(write_jsonl: Callable[..., Path]) -> Path:
 @pytest.fixture
 def small(texts: Path, engine: str, open_corpus: Callable[..., OpenCorpus]) -> OpenCorpus:
     return open_corpus(texts, engine=engine)
-
-
-@pytest.fixture
-def data() -> Path:
-    """The shared data; skipped with its name where it is missing, unless AGENTFLOW_REQUIRE asks for all."""
-    folder = Path(os.environ.get("AGENTFLOW_DATA") or REPOSITORY.parent / "shared" / "data")
-    if not (folder / "hotpotqa-corpus.jsonl").is_file():
-        if os.environ.get("AGENTFLOW_REQUIRE") == "all":
-            pytest.fail("hotpotqa-corpus.jsonl is missing: AGENTFLOW_DATA names the folder that holds it")
-        pytest.skip("hotpotqa-corpus.jsonl is missing: AGENTFLOW_DATA names the folder that holds it")
-    return folder

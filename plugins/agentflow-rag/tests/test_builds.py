@@ -87,8 +87,9 @@ def test_duplicate_ids_are_reported_with_their_line_and_the_first_one_stays(writ
     assert "duplicate id 'a'" in saved.problems[0]
     assert open_corpus(path).get("a").text == "first"
     assert build(path).problems == saved.problems
-    with pytest.raises(DataError, match="duplicate"):
-        build(path, strict=True, chunk=ChunkConfig())
+    for chunk in (None, ChunkConfig()):  # the index stands already, or is built now
+        with pytest.raises(DataError, match="duplicate"):
+            build(path, strict=True, chunk=chunk)
 
 
 def test_an_empty_corpus_says_so_and_why_and_leaves_nothing(tmp_path, write_jsonl, build):

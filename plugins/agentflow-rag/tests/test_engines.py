@@ -132,7 +132,7 @@ def test_query_syntax_is_only_words(small, text, mode):
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def both(tmp_path_factory, needed):
     from agentflow_rag.builds import prepare
     from agentflow_rag.config import CorpusConfig
     from agentflow_rag.search import OpenCorpus
@@ -143,7 +143,7 @@ def both(tmp_path_factory):
     )
     opened = []
     for name in ENGINES:
-        pytest.importorskip(name)
+        needed(name)
         config = CorpusConfig(path=str(folder / "c.jsonl"), engine=name)
         opened.append(OpenCorpus(name, config, prepare(name, config, folder / "state", lambda doing, done: None)))
     yield opened
@@ -165,9 +165,9 @@ def test_no_query_text_crashes_an_engine_and_the_same_query_has_the_same_order(b
         assert len(first.hits) <= min(k, first.total)
 
 
-def test_recall_of_supporting_titles_is_at_least_ninety_percent(data, open_corpus, engine):
-    corpus = open_corpus(data / "hotpotqa-corpus.jsonl", engine=engine)
-    questions = [json.loads(line) for line in (data / "hotpotqa-dev.jsonl").read_text().splitlines()]
+def test_recall_of_supporting_titles_is_at_least_ninety_percent(hotpotqa, open_corpus, engine):
+    corpus = open_corpus(hotpotqa / "hotpotqa-corpus.jsonl", engine=engine)
+    questions = [json.loads(line) for line in (hotpotqa / "hotpotqa-dev.jsonl").read_text().splitlines()]
     found = wanted = 0
     for row in questions:
         titles = {hit.title for hit in corpus.search(row["question"], k=10).hits}

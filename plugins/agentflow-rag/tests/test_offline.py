@@ -128,15 +128,15 @@ async def test_the_bundled_corpus_gives_drafts_that_pass_the_gates_and_that_the_
     assert solved / len(drafts) >= 0.8
 
 
-async def test_at_least_twenty_of_the_forty_hotpotqa_seeds_give_a_draft_that_passes_the_gates(data, open_corpus):
-    corpus, policy = open_corpus(data / "hotpotqa-corpus.jsonl"), RagPolicy()
-    good = [seed.id for seed in seeds_of(data / "hotpotqa-seeds.jsonl") if await accepted(corpus, seed, policy)]
+async def test_at_least_twenty_of_the_forty_hotpotqa_seeds_give_a_draft_that_passes_the_gates(hotpotqa, open_corpus):
+    corpus, policy = open_corpus(hotpotqa / "hotpotqa-corpus.jsonl"), RagPolicy()
+    good = [seed.id for seed in seeds_of(hotpotqa / "hotpotqa-seeds.jsonl") if await accepted(corpus, seed, policy)]
     assert len(good) >= 20
 
 
-def test_the_rules_answer_a_part_of_the_hotpotqa_questions(data, open_corpus):
-    corpus, policy = open_corpus(data / "hotpotqa-corpus.jsonl"), RagPolicy()
-    rows = [json.loads(line) for line in (data / "hotpotqa-dev.jsonl").read_text().splitlines()]
+def test_the_rules_answer_a_part_of_the_hotpotqa_questions(hotpotqa, open_corpus):
+    corpus, policy = open_corpus(hotpotqa / "hotpotqa-corpus.jsonl"), RagPolicy()
+    rows = [json.loads(line) for line in (hotpotqa / "hotpotqa-dev.jsonl").read_text().splitlines()]
     right = sum((solve(corpus, row["question"], policy).answer or "").lower() == row["answer"].lower() for row in rows)
     assert right / len(rows) >= 0.15
 

@@ -26,9 +26,9 @@ def read(path: Path, report: ReadReport | None = None, **fields: object) -> list
     return list(read_documents(corpus_files(str(path)), FieldsConfig(**fields), report or ReadReport()))
 
 
-def test_jsonl_json_csv_and_parquet_give_the_same_documents(tmp_path):
-    pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
+def test_jsonl_json_csv_and_parquet_give_the_same_documents(tmp_path, needed):
+    pa = needed("pyarrow")
+    parquet = needed("pyarrow.parquet")
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n\n" for row in ROWS))
     (tmp_path / "c.json").write_text("\ufeff" + json.dumps(ROWS, indent=2), encoding="utf-8")
     (tmp_path / "c.csv").write_text('id,title,text\na,A,first text\nb,B,"second text"\n')
