@@ -8,9 +8,8 @@ from pathlib import Path
 from attrs import frozen
 
 from agentflow_core.agent import AgentConfig
-from agentflow_core.config import PluginChoice, PluginsConfig, option
-from agentflow_core.models import BudgetConfig, ModelsConfig, RetryConfig
-from agentflow_core.sandbox import SandboxConfig
+from agentflow_core.config import PluginChoice, option
+from agentflow_core.runs import RunConfig
 
 __all__ = ["DataConfig", "RolloutConfig"]
 
@@ -29,16 +28,9 @@ class DataConfig:
 
 
 @frozen(kw_only=True)
-class RolloutConfig:
+class RolloutConfig(RunConfig):
     """A rollout: a model, its tools, a benchmark, and how answers are scored."""
 
-    model: PluginChoice = option(PluginChoice("offline"), help="the model that every role defaults to", plugin="model")
-    roles: Mapping[str, PluginChoice] = option(
-        factory=dict, help="another model for 'solver' or 'judge'", plugin="model", choices=("solver", "judge")
-    )
-    budget: BudgetConfig = option(BudgetConfig(), help="what the run may use at most")
-    retries: RetryConfig = option(RetryConfig(), help="how failed model requests are tried again")
-    sandbox: SandboxConfig = option(SandboxConfig(), help="environments and their limits")
     data: DataConfig = option(help="the benchmark")
     rollout: AgentConfig = option(AgentConfig(), help="how the agent works on a task")
     metrics: tuple[PluginChoice, ...] = option(
@@ -46,12 +38,4 @@ class RolloutConfig:
     )
     cluster_by: str | None = option(None, help="a metadata field; intervals resample its groups instead of tasks")
     breakdown: tuple[str, ...] = option((), help="metadata fields to give the metrics for, group by group")
-    max_workers: int = option(64, help="tasks at once at most", at_least=1)
-    executor: PluginChoice = option(PluginChoice("local"), help="where tasks run", plugin="executor")
-    plugins: PluginsConfig = option(PluginsConfig(), help="plugin files to load")
-    run_dir: Path | None = option(None, help="the run directory; default: runs/<name of this file>", path=True)
-
-    @property
-    def models(self) -> ModelsConfig:
-        """The models by role."""
-        return ModelsConfig(model=self.model, roles=self.roles, budget=self.budget, retries=self.retries)
+    max_workers: int = option(64, help="tasks at once at most", at_least=1, operational=True)

@@ -57,7 +57,7 @@ async def rescore(
     config = reader.config()
     if judge is not None:
         config["roles"] = {**config.get("roles", {}), "judge": judge}
-    models_config = load_config(RolloutConfig, config, registry=host.registry).config.models
+    models_config = load_config(RolloutConfig, config, registry=host.registry).config
     lock = RunLock.acquire(run_dir)
     try:
         async with open_models(models_config, host=host, blobs=reader.blobs) as models:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentflow_core.runs.card import end_card as end_card
     from agentflow_core.runs.card import rich_card as rich_card
+    from agentflow_core.runs.config import RunConfig as RunConfig
     from agentflow_core.runs.directory import Run as Run
     from agentflow_core.runs.directory import UnitRecords as UnitRecords
     from agentflow_core.runs.failures import UnitFailure as UnitFailure
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from agentflow_core.runs.index import default_run_dir as default_run_dir
     from agentflow_core.runs.index import list_runs as list_runs
     from agentflow_core.runs.opening import Finished as Finished
-    from agentflow_core.runs.opening import RunConfig as RunConfig
     from agentflow_core.runs.opening import RunOptions as RunOptions
     from agentflow_core.runs.opening import Workshop as Workshop
     from agentflow_core.runs.opening import conduct as conduct
@@ -38,7 +38,7 @@ _HOMES = {
     "Finished": "opening",
     "Prepared": "preparing",
     "Run": "directory",
-    "RunConfig": "opening",
+    "RunConfig": "config",
     "RunOptions": "opening",
     "RunReader": "reader",
     "RunRow": "index",

@@ -5,61 +5,33 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
 from agentflow_core import __version__
 from agentflow_core.errors import AgentFlowError, LimitReached, RunError, StorageError, UsageError
 from agentflow_core.interfaces import Executor, SandboxClient
-from agentflow_core.models import BudgetConfig, ModelsConfig, RunModels, open_models
+from agentflow_core.models import BudgetConfig, RunModels, open_models
 from agentflow_core.plugins import PluginHost
 from agentflow_core.records.events import Event, RunFinished
 from agentflow_core.runs.directory import Run
 from agentflow_core.runs.index import default_run_dir
 from agentflow_core.runs.stages import UnitJournal, run_stage
 from agentflow_core.runs.stop import StopSignal
-from agentflow_core.sandbox import Sandbox, SandboxConfig
+from agentflow_core.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from agentflow_core.config import Loaded, PluginChoice
+    from agentflow_core.config import Loaded
     from agentflow_core.interfaces import Unit
+    from agentflow_core.runs.config import RunConfig
 
-__all__ = ["Finished", "RunConfig", "RunOptions", "Workshop", "conduct", "open_workshop", "raise_failure"]
+__all__ = ["Finished", "RunOptions", "Workshop", "conduct", "open_workshop", "raise_failure"]
 
 #: The answers of tools in a recording, beside those of models.
 _TOOLS = "tools.sqlite"
-
-
-class RunConfig(Protocol):
-    """What the configurations of all kinds of runs have in common."""
-
-    @property
-    def models(self) -> ModelsConfig:
-        """The models by role, with budget and retries."""
-        ...
-
-    @property
-    def sandbox(self) -> SandboxConfig:
-        """Environments and their limits."""
-        ...
-
-    @property
-    def executor(self) -> PluginChoice:
-        """Where units run."""
-        ...
-
-    @property
-    def max_workers(self) -> int:
-        """Units at once at most."""
-        ...
-
-    @property
-    def run_dir(self) -> Path | None:
-        """Where the run stands, unless the caller says otherwise."""
-        ...
 
 
 @frozen(kw_only=True)
@@ -216,7 +188,7 @@ async def open_workshop(
     ) as run:
         async with (
             open_models(
-                _with_budget(config.models, options.budget),
+                config if options.budget is None else evolve(config, budget=options.budget),
                 host=host,
                 cache=run.cache_path,
                 record=options.record,
@@ -246,10 +218,6 @@ async def open_workshop(
                 stop=stop,
                 observe=observe,
             )
-
-
-def _with_budget(models: ModelsConfig, budget: BudgetConfig | None) -> ModelsConfig:
-    return models if budget is None else evolve(models, budget=budget)
 
 
 def _versions(host: PluginHost, tools: Sequence[str]) -> dict[str, str]:

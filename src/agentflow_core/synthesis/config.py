@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from attrs import frozen
 
-from agentflow_core.config import PluginChoice, PluginsConfig, option
-from agentflow_core.models import BudgetConfig, ModelsConfig, RetryConfig
-from agentflow_core.records import ModelRole
-from agentflow_core.sandbox import SandboxConfig
+from agentflow_core.config import PluginChoice, option
+from agentflow_core.runs import RunConfig
 
 __all__ = ["QAConfig", "SamplingConfig", "SeedsConfig", "SelectionConfig", "SynthesisConfig"]
 
@@ -84,28 +82,12 @@ class QAConfig:
 
 
 @frozen(kw_only=True)
-class SynthesisConfig:
+class SynthesisConfig(RunConfig):
     """A synthesis: seeds and tools in; a trajectory tree, selected paths and verified QA out."""
 
-    model: PluginChoice = option(PluginChoice("offline"), help="the model that every role defaults to", plugin="model")
-    roles: Mapping[str, PluginChoice] = option(
-        factory=dict, help="another model for one role", plugin="model", choices=get_args(ModelRole)
-    )
-    budget: BudgetConfig = option(BudgetConfig(), help="what the run may use at most")
-    retries: RetryConfig = option(RetryConfig(), help="how failed model requests are tried again")
-    sandbox: SandboxConfig = option(SandboxConfig(), help="environments and their limits")
     seeds: SeedsConfig = option(SeedsConfig(), help="where explorations start")
     tools: tuple[str, ...] = option(("*",), help="the tools to explore with, such as 'rag:*'")
     sampling: SamplingConfig = option(SamplingConfig(), help="stage 1: how trees grow")
     selection: SelectionConfig = option(SelectionConfig(), help="stage 2: which paths are kept")
     qa: QAConfig = option(QAConfig(), help="stage 3: questions and their gates")
     random_seed: int = option(0, help="seed of every random choice")
-    max_workers: int = option(16, help="seeds or paths at once at most", at_least=1)
-    executor: PluginChoice = option(PluginChoice("local"), help="where units run", plugin="executor")
-    plugins: PluginsConfig = option(PluginsConfig(), help="plugin files to load")
-    run_dir: Path | None = option(None, help="the run directory; default: runs/<name of this file>", path=True)
-
-    @property
-    def models(self) -> ModelsConfig:
-        """The models by role."""
-        return ModelsConfig(model=self.model, roles=self.roles, budget=self.budget, retries=self.retries)
