@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentflow_core.contributions import ExecutorSpec, GateSpec, MetricSpec, ModelSpec, ScorerSpec, SelectorSpec
+from agentflow_core.contributions import (
+    ExecutorSpec,
+    ExporterSpec,
+    GateSpec,
+    MetricSpec,
+    ModelSpec,
+    ScorerSpec,
+    SelectorSpec,
+)
 from agentflow_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -123,4 +131,12 @@ def agentflow_executors() -> Iterator[ExecutorSpec]:
     """The executor."""
     yield ExecutorSpec(
         "local", target="agentflow_core.executors.local:LocalExecutor", summary="a bounded task group in this process"
+    )
+
+
+@hookimpl
+def agentflow_exporters() -> Iterator[ExporterSpec]:
+    """The training formats."""
+    yield ExporterSpec(
+        "openai", target="agentflow_core.export.openai:OpenAIExporter", summary="fine-tuning JSON Lines with tool calls"
     )

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "rollout": "Evaluate an agent on a benchmark.",
     "ask": "Ask one question; get one answer and its trajectory.",
     "score": "Score a run again with other metrics, without running it.",
+    "export": "Write a run in a training format.",
     "runs": "List runs, or show one.",
     "tools": "List tools, show one, or call one.",
     "plugins": "List the installed plugins, or check that they work.",

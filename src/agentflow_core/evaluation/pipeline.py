@@ -189,7 +189,7 @@ class Evaluation:
             usage["solver"] += result.usage
             sample = sample_of(result, trajectory, self._by_id[result.task_id])
             scores = dict(await score_sample(sample, pure, MetricContext()))
-            judged = scored.get(self._score_unit(result, trajectory).key)
+            judged = scored.get(self._score_unit(result, trajectory).key) if scored else None
             if judged is not None:
                 for data in judged.of("scores"):
                     scores |= {name: load(Score, score) for name, score in data.items()}
@@ -197,6 +197,7 @@ class Evaluation:
             results.append(evolve(result, scores=scores))
         run.write("results.jsonl", map(dumps, results))
         run.write("trajectories.jsonl", run.lines("rollout", "trajectory", self._samples.keys()))
+        run.write("tools.jsonl", map(dumps, self.agent.tools))
         planned = len(self.tasks) * self.config.rollout.samples
         return summarize_results(
             results,

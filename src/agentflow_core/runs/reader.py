@@ -10,7 +10,7 @@ import orjson
 from agentflow_core.blobs import BlobStore
 from agentflow_core.config import load_document
 from agentflow_core.errors import DataError, RunCorruptError
-from agentflow_core.records import QA, Node, TaskResult, Trajectory
+from agentflow_core.records import QA, Node, TaskResult, ToolDefinition, Trajectory
 from agentflow_core.records import Path as TreePath
 from agentflow_core.records.codec import load
 from agentflow_core.runs.files import loaded_text
@@ -90,6 +90,10 @@ class RunReader:
     def trajectories(self) -> Iterator[Trajectory]:
         """The conversation of each sample of each task."""
         return self._records(Trajectory, "trajectories.jsonl")
+
+    def tools(self) -> Iterator[ToolDefinition]:
+        """The tools that the run offered."""
+        return self._records(ToolDefinition, "tools.jsonl")
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
         """The objects of any derived file as they stand, such as ``scores.jsonl``."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from attrs import evolve, frozen
 
-from agentflow_core.gates.run import in_order_of_cost, judge_draft, passed
-from agentflow_core.interfaces import Gate, GateContext, RunGate
+from agentflow_core.gates.run import judge_draft, passed
+from agentflow_core.interfaces import GateContext
 from agentflow_core.names import match_tools
 from agentflow_core.prompts import load_prompt
-from agentflow_core.records import QA, Node, Path, Seed, Usage, Verdict
+from agentflow_core.records import QA, Node, Path, Seed, Usage
 from agentflow_core.records.codec import dump, dumps, load
 from agentflow_core.records.events import DraftJudged, RunStarted
 from agentflow_core.runs import Finished, RunOptions, UnitJournal, Workshop, conduct, open_workshop
@@ -23,15 +21,17 @@ from agentflow_core.runs.files import stored_text
 from agentflow_core.runs.keys import canonical
 from agentflow_core.runs.lines import encode
 from agentflow_core.synthesis.drafting import Drafter
+from agentflow_core.synthesis.judging import admit, build_gates
 from agentflow_core.synthesis.sampling import Sampler
 from agentflow_core.synthesis.seeds import read_seeds
 from agentflow_core.synthesis.selection import Chosen, SelectionStage
 
 if TYPE_CHECKING:
-    from agentflow_core.config import Loaded, PluginChoice
-    from agentflow_core.contributions import GateSpec
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from agentflow_core.config import Loaded
     from agentflow_core.interfaces import Unit
-    from agentflow_core.plugins import PluginHost, Registry
+    from agentflow_core.plugins import PluginHost
     from agentflow_core.records import ToolDefinition
     from agentflow_core.records.events import Event
     from agentflow_core.runs import Run, StopSignal
@@ -111,29 +111,6 @@ def _stages(identity: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
 
 
 @frozen(kw_only=True)
-class Gates:
-    """The gates of a run: those that judge a draft by itself, and those that look at the drafts before it."""
-
-    of_draft: tuple[tuple[str, Gate], ...]
-    of_run: tuple[tuple[str, Callable[[], RunGate]], ...]  #: made anew for each fold
-
-
-def build_gates(registry: Registry, choices: Sequence[PluginChoice]) -> Gates:
-    """The chosen gates, cheap ones first, else in the order of the configuration."""
-    entries = {choice.name: registry.get("gate", choice.name) for choice in choices}
-    settings = {choice.name: choice.settings for choice in choices}
-    of_draft: list[tuple[str, Gate]] = []
-    of_run: list[tuple[str, Callable[[], RunGate]]] = []
-    for spec in in_order_of_cost(cast("GateSpec", entry.spec) for entry in entries.values()):
-        build = partial(cast("Callable[..., Any]", entries[spec.name].build), settings[spec.name])
-        if spec.scope == "run":
-            of_run.append((spec.name, build))
-        else:
-            of_draft.append((spec.name, build()))
-    return Gates(of_draft=tuple(of_draft), of_run=tuple(of_run))
-
-
-@frozen(kw_only=True)
 class _Task:
     """A selected path that questions are drafted from."""
 
@@ -168,6 +145,7 @@ class Synthesis:
             blobs=workshop.run.blobs,
             observe=workshop.observe,
         )
+        self.tools = tools
         self.drafter = Drafter(model=workshop.models("synthesizer"), tools=tools, config=config.qa)
         self._tasks: dict[str, _Task] = {}
 
@@ -262,6 +240,7 @@ class Synthesis:
         run.write("rejected.jsonl", map(dumps, rejected))
         run.write("tree.jsonl", self._tree_lines(run, funnel, paths))
         run.write("paths.jsonl", map(dumps, paths))
+        run.write("tools.jsonl", map(dumps, self.tools))
         return self._summary(status, funnel, usage, rejected)
 
     def _fold(self, run: Run, funnel: Counter[str], usage: dict[str, Usage]) -> tuple[list[QA], list[QA]]:
@@ -276,7 +255,7 @@ class Synthesis:
                 usage["synthesizer"] += load(Usage, data)
             for data in unit.of("draft"):
                 funnel["drafts"] += 1
-                judged = _admit(load(QA, data), gates)
+                judged = admit(load(QA, data), gates)
                 (accepted if passed(judged) else rejected).append(judged)
         return accepted, rejected
 
@@ -325,13 +304,3 @@ class Synthesis:
             },
             "versions": self.workshop.versions,
         }
-
-
-def _admit(draft: QA, gates: Sequence[tuple[str, RunGate]]) -> QA:
-    for name, gate in gates:
-        if not passed(draft):
-            break
-        outcome = gate.admit(draft)
-        verdict = Verdict(name=name, passed=outcome.passed, reason=outcome.reason)
-        draft = evolve(outcome.draft or draft, gates=(*draft.gates, verdict))
-    return draft
