@@ -44,7 +44,8 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 0",  # it syncs the disk, so it is done in a thread
 )
 _BUSY_TIMEOUT_S = 30.0
-_LOG_BYTES = 8 << 20  #: of answers in the log before they are moved into the file
+_LOG_BYTES = 8 << 20  #: how long the log may grow before it is moved into the file
+_PUT_BYTES = 8 << 10  #: of the log that a put takes beside its answer: a page of the table and one of its index
 _INSERT = "INSERT OR IGNORE INTO answers (key, request, answer) VALUES (?, ?, ?)"
 #: Texts below this are stored as they are; a zstd frame starts with its magic number, which no JSON does.
 _COMPRESS_FROM_BYTES = 4096
@@ -103,7 +104,7 @@ class AnswerStore:
         if not self._insert_at_once(row):
             await self._in_thread(lambda: self._insert(row))
         self._known.add(hash(key))
-        self._log_bytes += len(row[2]) + len(row[1] or b"")
+        self._log_bytes += _PUT_BYTES + len(row[2]) + len(row[1] or b"")
         if self._log_bytes > _LOG_BYTES:
             self._log_bytes = 0
             await self._in_thread(self._move_log)

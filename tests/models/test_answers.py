@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -116,6 +117,27 @@ async def test_another_store_on_the_file_reads_while_this_one_writes(store):
     async with AnswerStore(store.path) as reader:
         assert await reader.get("a") == b"1"
         await store.put("b", None, b"2")
+
+
+async def test_a_put_waits_for_another_process_that_writes(store):
+    await store.put("a", None, b"1")
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with anyio.create_task_group() as group:
+        group.start_soon(store.put, "b", None, b"2")
+        group.start_soon(store.put, "c", None, b"3")
+        await anyio.wait_all_tasks_blocked()
+        other.execute("COMMIT")
+    other.close()
+    assert await store.get("b") == b"2"
+    assert await store.get("c") == b"3"
+
+
+async def test_the_log_does_not_grow_without_end(store):
+    for number in range(3000):
+        await store.put(f"key-{number}", None, b"x" * 3000)
+    assert store.path.with_name(f"{store.path.name}-wal").stat().st_size < 3000 * 3000 * 2
+    assert await store.count() == 3000
 
 
 async def test_nearest_is_the_request_with_the_most_in_common(store):

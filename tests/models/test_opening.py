@@ -24,7 +24,7 @@ from agentflow_core.records.events import LimitHit, ModelCalled
 from agentflow_core.testing.openai_server import Fault, Faults, OpenAIServer
 
 REQUEST = ModelRequest(messages=(user("hi"),))
-FAST = RetryConfig(base_s=0.001, cap_s=0.002)
+FAST = RetryConfig(base_s=0.001, cap_s=0.002, max_attempts=40)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from agentflow_core.errors import AuthenticationError, LimitReached, RateLimitError, SandboxError, StorageError
 from agentflow_core.executors.local import LocalExecutor
 from agentflow_core.records import Seed
+from agentflow_core.records.codec import dumps
 from agentflow_core.records.events import Notice, StageFinished, StageStarted, UnitFinished
 from agentflow_core.runs.stages import StopSignal, run_stage
 
@@ -53,6 +54,21 @@ async def test_records_come_back_in_plan_order_whatever_the_order_of_finishing(o
         assert report.counts == {"ok": 8}
         assert [found.of("node") for found in run.records("sample")] == [[{"seed": i}] for i in range(8)]
         assert [found.unit.input for found in run.records("sample")] == [{"seed": i} for i in range(8)]
+
+
+async def test_records_of_one_type_are_lines_in_plan_order_as_the_codec_writes_them(open_run):
+    found = {"seed-0": {"text": "ü"}, "seed-1": {"big": 1 << 80, "text": "\ud800"}, "seed-2": {"text": ""}}
+
+    async def say(unit, journal):
+        journal.add("other", {"seed": unit.id})
+        journal.add("node", found[unit.id])
+        return "ok"
+
+    with open_run() as run:
+        units = units_of(run, 3)
+        await stage(run, units, say)
+        assert list(run.lines("sample", "node", {unit.key for unit in units})) == [*map(dumps, found.values())]
+        assert list(run.lines("sample", "node", {units[2].key})) == [b'{"text":""}\n']
 
 
 async def test_resume_runs_only_what_is_left(open_run):

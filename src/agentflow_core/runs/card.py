@@ -157,7 +157,9 @@ def _commands(kind: Any, status: Any, counts: Mapping[str, Any], run_dir: Path) 
         command = "synthesize" if kind == "synthesis" else "rollout"
         return [[f"agentflow {command} CONFIG --run {place}", "goes on from here"]]
     if kind == "synthesis" and counts.get("accepted") == 0:
-        return [["nothing was accepted", "the funnel says where it ended; more seeds, or other gates or sampling, help"]]
+        return [
+            ["nothing was accepted", "the funnel says where it ended; more seeds, or other gates or sampling, help"]
+        ]
     if kind == "synthesis":
         accepted = shlex.quote(str(run_dir / "qa.jsonl"))
         return [[f"agentflow rollout CONFIG --data {accepted}", "let an agent answer them"]]

@@ -287,17 +287,20 @@ class Run:
 
     def record_spent(self, spent: Mapping[str, Usage]) -> None:
         """Note in ``run.json`` what this opening of the run has spent until now, by role; earlier ones are added."""
+        self._note_spent(spent)
+        write_manifest(self.dir, self._manifest)
+
+    def _note_spent(self, spent: Mapping[str, Usage]) -> None:
         roles = sorted(self._spent_before.keys() | spent.keys())
         total = {role: self._spent_before.get(role, Usage()) + spent.get(role, Usage()) for role in roles}
         self._manifest["spent"] = {role: dump(usage) for role, usage in total.items()}
-        write_manifest(self.dir, self._manifest)
 
     def finish(self, status: str, summary: Mapping[str, Any], *, spent: Mapping[str, Usage] | None = None) -> None:
         """Write ``summary.json`` and ``summary.md``, and the status to ``run.json``."""
         if status not in STATUSES:
             raise ValueError(f"{status!r} is not a status; known: {', '.join(STATUSES)}")
         if spent is not None:
-            self.record_spent(spent)
+            self._note_spent(spent)
         self.write("summary.json", [orjson.dumps(summary, option=orjson.OPT_INDENT_2, default=dump), b"\n"])
         self.write("summary.md", [summary_markdown(summary).encode("utf-8", "replace")])
         self._manifest["status"] = status

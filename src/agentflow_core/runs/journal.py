@@ -216,7 +216,9 @@ class Journal:
         if path.name not in self._descriptors:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | flags, 0o644)
+                opened = os.open(
+                    path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | flags, 0o644
+                )
             except OSError as error:
                 raise storage_error(path, error) from error
             self._descriptors[path.name] = opened

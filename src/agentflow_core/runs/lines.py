@@ -28,6 +28,7 @@ __all__ = [
     "peek",
     "peeked",
     "quoted",
+    "unquoted",
 ]
 
 #: The type of the line that ends a unit and with it makes the lines before count.
@@ -87,6 +88,15 @@ def quoted(text: str) -> bytes:
     return json.dumps(text).encode("ascii")
 
 
+def unquoted(text: bytes) -> str:
+    """What `quoted` quoted."""
+    try:
+        found: str = orjson.loads(text)
+    except orjson.JSONDecodeError:  # a lone surrogate
+        found = json.loads(text)
+    return found
+
+
 def _tail(head: bytes) -> bytes:
     return b',"crc":"%08x"}\n' % crc32(head)
 
@@ -101,7 +111,7 @@ def peek(line: bytes) -> Line | None:
     head = _HEAD.match(line)
     if head is None:
         return None
-    return Line(seq=int(head[1]), unit=json.loads(head[2]), type=json.loads(head[3]), data_at=head.end())
+    return Line(seq=int(head[1]), unit=unquoted(head[2]), type=unquoted(head[3]), data_at=head.end())
 
 
 def peeked(line: bytes) -> Line:

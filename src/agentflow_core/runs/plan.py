@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from agentflow_core.errors import RunCorruptError, RunError
 from agentflow_core.interfaces import Unit
 from agentflow_core.runs.files import write_atomic
-from agentflow_core.runs.lines import STRING, decode, encode, quoted
+from agentflow_core.runs.lines import STRING, decode, encode, quoted, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +48,7 @@ class Plan:
         wanted = quoted(stage)
         for line, head in self._lines():
             if head[1] == wanted:
-                key, id_ = json.loads(head[2]), json.loads(head[3])
+                key, id_ = unquoted(head[2]), unquoted(head[3])
                 yield Unit(key=key, id=id_, stage=stage, input=decode(line[head.end() : -2]))
 
     def stages(self) -> tuple[str, ...]:
@@ -61,7 +60,7 @@ class Plan:
             found: dict[bytes, Any] = {}
             for line, head in self._lines():
                 found.setdefault(head[1], hashlib.sha256()).update(line)
-            self._digests = {json.loads(stage): digest.hexdigest() for stage, digest in found.items()}
+            self._digests = {unquoted(stage): digest.hexdigest() for stage, digest in found.items()}
         return self._digests
 
     def _lines(self) -> Iterator[tuple[bytes, re.Match[bytes]]]:

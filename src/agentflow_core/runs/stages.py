@@ -21,8 +21,6 @@ from agentflow_core.runs.lines import encode
 from agentflow_core.runs.stop import StopSignal
 
 if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
-
     from agentflow_core.interfaces import Executor, Unit
     from agentflow_core.runs.directory import Run
 
@@ -114,12 +112,11 @@ async def run_stage(
     done = run.done(stage, retry_failed=retry_failed)
     left = [unit for unit in units if unit.key not in done]
     observe(StageStarted(stage=stage, total=len(units), done=len(units) - len(left)))
-    async with anyio.create_task_group() as keeping:
-        shift = _Shift(run, work, observe, keeping, max_workers)
-        with stop.cancellable():
-            await executor.run(
-                left, shift.do, max_workers=max_workers, should_stop=lambda: stop.is_set or shift.ending is not None
-            )
+    shift = _Shift(run, work, observe)
+    with stop.cancellable():
+        await executor.run(
+            left, shift.do, max_workers=max_workers, should_stop=lambda: stop.is_set or shift.ending is not None
+        )
     if shift.ending is not None:
         raise shift.ending
     report = StageReport(
@@ -139,12 +136,7 @@ class _Shift:
     """One go at the units of a stage: does a unit, keeps it, and remembers what ends the stage."""
 
     def __init__(
-        self,
-        run: Run,
-        work: Callable[[Unit, UnitJournal], Awaitable[str]],
-        observe: Callable[[Event], None],
-        keeping: TaskGroup,
-        max_kept: int,
+        self, run: Run, work: Callable[[Unit, UnitJournal], Awaitable[str]], observe: Callable[[Event], None]
     ) -> None:
         self.ending: AgentFlowError | None = None
         self.ran = 0
@@ -152,11 +144,9 @@ class _Shift:
         self._work = work
         self._observe = observe
         self._commit = GroupCommit(run.journal)
-        self._keeping = keeping  #: writes what has ended while the next units run
-        self._room = anyio.Semaphore(max_kept, fast_acquire=True)
 
     async def do(self, unit: Unit) -> None:
-        """Do one unit, and have it kept; raises nothing but cancellation."""
+        """Do one unit; raises nothing but cancellation."""
         before = self._run.entry(unit.key)
         journal = UnitJournal(unit, attempt=1 if before is None else before.attempt + 1)
         self._observe(UnitStarted(stage=unit.stage, unit=unit.id))
@@ -174,19 +164,11 @@ class _Shift:
             _log.debug("unit %s failed", unit.id, exc_info=error)
         wall_s = round(time.perf_counter() - wall, 4)
         journal.timing(event="unit", outcome=outcome, attempt=journal.attempt, started=round(started, 3), wall_s=wall_s)
-        message = "" if failure is None else failure.message
-        end = UnitFinished(stage=unit.stage, unit=unit.id, outcome=outcome, wall_s=wall_s, message=message)
-        with anyio.CancelScope(shield=True):  # the unit has ended
-            await self._room.acquire()
-        self._keeping.start_soon(self._keep, journal.batch(outcome, failure), end)
-
-    async def _keep(self, batch: Batch, end: UnitFinished) -> None:
         try:
-            await self._commit.append(batch)
+            await self._commit.append(journal.batch(outcome, failure))
         except AgentFlowError as error:
             self.ending = self.ending or error
             return
-        finally:
-            self._room.release()
         self.ran += 1
-        self._observe(end)
+        message = "" if failure is None else failure.message
+        self._observe(UnitFinished(stage=unit.stage, unit=unit.id, outcome=outcome, wall_s=wall_s, message=message))
