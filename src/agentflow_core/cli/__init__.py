@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "runs": "List runs, or show one.",
     "tools": "List tools, show one, or call one.",
     "plugins": "List the installed plugins, or check that they work.",
+    "serve": "Serve the installed environments over HTTP.",
     "config": "Check a configuration, or print its schema.",
 }
 

@@ -34,6 +34,13 @@ __all__ = ["command"]
     "--model", default="offline", metavar="M", show_default=True, help="The model: offline, or a model's name."
 )
 @click.option("--url", metavar="URL", help="An OpenAI-compatible URL that serves the model.")
+@click.option(
+    "--sandbox-url",
+    "sandbox_urls",
+    multiple=True,
+    metavar="URL",
+    help="Use the tools of this sandbox server (token: AGENTFLOW_TOKEN); may be repeated.",
+)
 @click.option("--max-turns", default=20, show_default=True, help="Model calls at most.")
 @click.option("--load", type=click.Path(path_type=Path), multiple=True, metavar="F.py", help="Load tools from a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print answer, trajectory and usage as JSON.")
@@ -42,6 +49,7 @@ def command(
     tools: tuple[str, ...],
     model: str,
     url: str | None,
+    sandbox_urls: tuple[str, ...],
     max_turns: int,
     load: tuple[Path, ...],
     as_json: bool,
@@ -49,7 +57,14 @@ def command(
     """Let an agent answer QUESTION with tools. Exit code 1 if it gives no answer."""
     host = PluginHost.load(files=load)
     ask = partial(
-        aquick_rollout, question, tools=tools or ("*",), model_name=model, base_url=url, max_turns=max_turns, host=host
+        aquick_rollout,
+        question,
+        tools=tools or ("*",),
+        model_name=model,
+        base_url=url,
+        max_turns=max_turns,
+        sandbox_url=sandbox_urls or None,
+        host=host,
     )
     result = run_blocking(ask)
     if as_json:

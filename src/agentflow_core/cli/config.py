@@ -22,7 +22,7 @@ __all__ = ["KINDS", "command", "kind_of"]
 KINDS: Final = {
     "synthesis": "agentflow_core.synthesis:SynthesisConfig",
     "rollout": "agentflow_core.evaluation:RolloutConfig",
-    "sandbox": "agentflow_core.sandbox:SandboxConfig",
+    "sandbox": "agentflow_core.sandbox.server:ServeConfig",
 }
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -34,6 +34,8 @@ async def aquick_rollout(
     system_prompt: str | None = None,
     max_turns: int = 20,
     sandbox: Mapping[str, Any] | None = None,
+    sandbox_url: str | Sequence[str] | None = None,
+    sandbox_token: str | None = None,
     host: PluginHost | None = None,
     observe: Callable[[Event], None] = ignore_event,
 ) -> Mapping[str, Any]:
@@ -48,6 +50,8 @@ async def aquick_rollout(
         system_prompt: in place of AgentFlow's own.
         max_turns: model calls at most.
         sandbox: the ``sandbox`` section of a configuration.
+        sandbox_url: of a sandbox server, or of several, in place of the environments that are installed.
+        sandbox_token: its token; default: ``AGENTFLOW_TOKEN``.
         host: the plugins; default: those installed.
         observe: is told every event.
 
@@ -65,7 +69,7 @@ async def aquick_rollout(
     sandbox_config = load_config(SandboxConfig, sandbox or {}, registry=plugins.registry).config
     async with (
         open_models(models_config, host=plugins, observe=observe) as models,
-        Sandbox(config=sandbox_config, host=plugins, observe=observe) as box,
+        Sandbox(sandbox_url, token=sandbox_token, config=sandbox_config, host=plugins, observe=observe) as box,
     ):
         offered = {tool.name: tool for tool in await box.list_tools()}
         agent = Agent(

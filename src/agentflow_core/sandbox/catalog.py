@@ -17,7 +17,7 @@ from agentflow_core.sandbox.tools import ToolFunction, tool_function
 
 if TYPE_CHECKING:
     from agentflow_core.plugins import Entry, Registry
-    from agentflow_core.sandbox.config import SandboxConfig
+    from agentflow_core.sandbox.config import EngineConfig
 
 __all__ = ["Catalog", "Group", "OfferedTool"]
 
@@ -76,7 +76,7 @@ class Catalog:
         )
 
     @classmethod
-    def from_registry(cls, registry: Registry, config: SandboxConfig) -> Catalog:
+    def from_registry(cls, registry: Registry, config: EngineConfig) -> Catalog:
         """What is installed, narrowed to what is enabled.
 
         Raises:
@@ -235,7 +235,7 @@ def _given(name: str, factory: Callable[[], Backend]) -> Callable[[], Group]:
     return load
 
 
-def _installed(entry: Entry, config: SandboxConfig) -> Callable[[], Group]:
+def _installed(entry: Entry, config: EngineConfig) -> Callable[[], Group]:
     name = entry.spec.name
 
     def load() -> Group:

@@ -1,4 +1,4 @@
-"""Settings of the engine: which backends with which settings, and their limits."""
+"""Settings of the sandbox: which backends with which settings and limits; or where the server is that has them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from attrs import frozen
 
 from agentflow_core.config import PluginChoice, option
+from agentflow_core.errors import ConfigError, Problem, UsageError
 
-__all__ = ["LimitsConfig", "SandboxConfig"]
+__all__ = ["EngineConfig", "LimitsConfig", "SandboxConfig"]
 
 
 @frozen(kw_only=True)
@@ -28,8 +29,8 @@ class LimitsConfig:
 
 
 @frozen(kw_only=True)
-class SandboxConfig:
-    """The sandbox: with nothing set it offers every installed backend, each started at first use."""
+class EngineConfig:
+    """An engine: with nothing set it offers every installed backend, each started at first use."""
 
     backends: Mapping[str, PluginChoice] = option(
         factory=dict, help="settings of backends, by name: the plugin's own keys", plugin="backend"
@@ -46,3 +47,44 @@ class SandboxConfig:
     state_dir: Path | None = option(
         None, help="where backends keep what outlives the process, such as indexes", path=True, operational=True
     )
+
+
+@frozen(kw_only=True)
+class SandboxConfig(EngineConfig):
+    """The sandbox: an engine in this process, or the servers at ``url``, which have their own configuration."""
+
+    url: str | tuple[str, ...] | None = option(
+        None, help="speak to the server at this URL, or to several that offer the same", operational=True
+    )
+    token: str | None = option(None, help="the server's token; default: AGENTFLOW_TOKEN", secret=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is wrong about ``url``, and what would be set in vain beside it."""
+        if self.url is None:
+            return
+        from agentflow_core.sandbox.remote.transport import checked_url  # only where there is a server
+
+        if not self.urls:
+            raise ConfigError([Problem("names no server", path="url")])
+        for url in self.urls:
+            try:
+                checked_url(url)
+            except UsageError as error:
+                raise ConfigError([Problem(f"{error.message}; {error.hint}", path="url")]) from error
+        engine = EngineConfig()
+        in_vain = [name for name in ("backends", "enabled", "limits", "state_dir") if _differs(self, engine, name)]
+        if in_vain:
+            raise ConfigError(
+                [Problem("has no effect beside url: set it where the server is started", path=name) for name in in_vain]
+            )
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The servers; none for an engine in this process."""
+        if self.url is None:
+            return ()
+        return (self.url,) if isinstance(self.url, str) else tuple(self.url)
+
+
+def _differs(one: object, other: object, name: str) -> bool:
+    return bool(getattr(one, name) != getattr(other, name))

@@ -67,6 +67,7 @@ class SandboxEngine:
         blobs: where large texts go.
         clock: seconds, for the ages of sessions and answers.
         observe: is told of every call.
+        suffix: a last part of the ids of sessions, where engines are told apart by it.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class SandboxEngine:
         limits: Mapping[str, LimitsConfig] | None = None,
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[Event], None] = ignore_event,
+        suffix: str = "",
     ) -> None:
         self.catalog = catalog
         self.blobs = blobs
@@ -87,7 +89,7 @@ class SandboxEngine:
         self._observe = observe
         self._hosts: dict[tuple[str, bool], BackendHost] = {}
         self._bound: dict[str, _Bound] = {}
-        self._table = SessionTable()
+        self._table = SessionTable(suffix)
         self._calls = CallLog(clock)
         self._tasks: TaskGroup | None = None
 
@@ -342,6 +344,16 @@ class SandboxEngine:
         """Close all sessions of the worker, at the same time."""
         await _close_all(self._table.of_worker(worker_id))
         self._table.forget_worker(worker_id)
+
+    def expire_worker(self, worker_id: str) -> None:
+        """Close all sessions of a worker that is lost; should it come back, its next call is told."""
+        for live in self._table.of_worker(worker_id):
+            self._table.announce(live)
+            live.close("expired")
+
+    def owner_of(self, session_id: str) -> str | None:
+        """The worker that has the session, or had it; None for an id that is not known any more."""
+        return self._table.owner(session_id)
 
     def sweep(self) -> None:
         """Close the sessions whose time is over. One in which a call runs or waits is left alone."""

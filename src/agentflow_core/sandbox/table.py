@@ -25,7 +25,8 @@ _GONE = {
 class SessionTable:
     """Sessions by id and by worker, in order of opening; and the last 1,000 that are gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, suffix: str = "") -> None:
+        self._suffix = f"-{suffix}" if suffix else ""
         self._live: dict[str, LiveSession] = {}
         self._of: dict[tuple[str, str], dict[str, LiveSession]] = {}
         self._gone: OrderedDict[str, tuple[str, str]] = OrderedDict()
@@ -38,7 +39,7 @@ class SessionTable:
     def new_id(self, backend: str) -> str:
         """An id that no other session of the engine has or had."""
         number = self._numbers[backend] = self._numbers.get(backend, 0) + 1
-        return f"{backend}-{number}"
+        return f"{backend}-{number}{self._suffix}"
 
     def add(self, live: LiveSession) -> None:
         """Take a session that is about to start."""
@@ -57,12 +58,16 @@ class SessionTable:
         if live.error is None:
             _remember(self._gone, live.id, (live.worker_id, live.reason))
 
-    def was(self, session_id: str, worker_id: str) -> bool:
-        """Did the worker have that session, now gone or closing?"""
+    def owner(self, session_id: str) -> str | None:
+        """The worker that has the session, or had it."""
         live = self._live.get(session_id)
         if live is not None:
-            return live.worker_id == worker_id
-        return self._gone.get(session_id, ("", ""))[0] == worker_id
+            return live.worker_id
+        return self._gone.get(session_id, (None, ""))[0]
+
+    def was(self, session_id: str, worker_id: str) -> bool:
+        """Did the worker have that session, now gone or closing?"""
+        return self.owner(session_id) == worker_id
 
     def announce(self, live: LiveSession) -> None:
         """Have the worker told, at its next call without a session, that this one is gone with its state."""
