@@ -34,7 +34,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every test but the long proofs."""
     install(session, "test")
-    session.run("pytest", "-m", "not soak", *(session.posargs or ["-n", "auto"]))
+    session.run("pytest", "-m", "not soak", *(session.posargs or ["-n", "auto", "--dist", "loadgroup"]))
 
 
 @nox.session

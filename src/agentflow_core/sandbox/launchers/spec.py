@@ -1,0 +1,184 @@
+"""What a launcher is asked to start, and what it gives back: records and the two Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from attrs import field, frozen
+
+from agentflow_core.config import option
+from agentflow_core.sandbox.launchers.streams import ByteReader, ByteWriter
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+__all__ = [
+    "CONTROL",
+    "HOST_NAME",
+    "WORKSPACE",
+    "Bind",
+    "Confined",
+    "Control",
+    "Ended",
+    "LaunchSpec",
+    "Launcher",
+    "Limits",
+    "Network",
+    "Usage",
+]
+
+#: Where the workspace and the control folder stand inside, and what the machine is called there.
+WORKSPACE = "/workspace"
+CONTROL = "/control"
+HOST_NAME = "agentflow"
+
+MIB = 1024 * 1024
+
+
+@frozen(kw_only=True)
+class Limits:
+    """What one session may take. What of it is really held is told by `Confined.enforced`."""
+
+    cpus: float = option(1.0, help="processors, also a part of one", at_least=0.01)
+    memory_bytes: int = option(512 * MIB, help="memory of all processes and of /tmp together", at_least=16 * MIB)
+    pids: int = option(128, help="processes and threads at once", at_least=4)
+    disk_bytes: int = option(1024 * MIB, help="what the workspace may hold; looked at each second", at_least=MIB)
+    file_bytes: int | None = option(None, help="size of one file (default: disk_bytes)", at_least=4096)
+    tmp_bytes: int = option(64 * MIB, help="size of /tmp, and of /dev/shm, which are in memory", at_least=MIB)
+
+
+@frozen(kw_only=True)
+class Network:
+    """What a session reaches: nothing but itself, or all that the host does."""
+
+    mode: Literal["off", "host"] = option("off", help="off, or host: everything that the host reaches")
+
+
+@frozen(kw_only=True)
+class Bind:
+    """A folder or file of the host that is seen inside, never beneath something that can be written there."""
+
+    source: Path
+    target: str  #: absolute
+    writable: bool = False
+
+
+@frozen(kw_only=True)
+class LaunchSpec:
+    """One session's first process and what it is confined to."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(factory=dict, repr=False)  #: on top of PATH, HOME, USER, LANG and the like
+    workspace: Path | None = None  #: seen as `WORKSPACE`, writable; becomes property of the session's uid
+    binds: tuple[Bind, ...] = ()
+    limits: Limits = field(factory=Limits)
+    network: Network = field(factory=Network)
+    cwd: str | None = None  #: inside; default: the workspace, else ``/``
+    pass_fds: tuple[int, ...] = ()  #: kept open under the same numbers; not under docker
+    label: str = ""  #: for people: names cgroups and containers, beside a unique id
+
+
+@frozen(kw_only=True)
+class Control:
+    """The channel beside stdin and stdout: two FIFOs in a folder that stands inside too, read-only.
+
+    A program inside opens ``{inside}/commands`` to read and ``{inside}/replies`` to write. `replies` ends when the
+    session has.
+    """
+
+    folder: Path
+    inside: str
+    commands: ByteWriter
+    replies: ByteReader
+
+
+@frozen(kw_only=True)
+class Usage:
+    """What a session has taken so far; None where nothing on this machine counts it."""
+
+    cpu_s: float | None = None
+    memory_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    pids: int | None = None
+    oom_kills: int = 0  #: processes that the memory limit has killed, the first one or any other
+    forks_denied: int = 0  #: how often the limit of processes was hit
+    disk_bytes: int | None = None  #: of the workspace, as last looked at
+
+
+@frozen(kw_only=True)
+class Ended:
+    """How a session ended.
+
+    ``exit``: its first process ended (``returncode``, 128 + n after signal n); ``oom``: killed by the memory limit;
+    ``disk``: killed by us because the workspace outgrew its limit; ``killed``: by `Confined.kill`; ``failed``: it never
+    ran (``detail`` says why).
+    """
+
+    reason: Literal["exit", "oom", "disk", "killed", "failed"]
+    returncode: int
+    detail: str = ""
+
+
+class Confined(Protocol):
+    """A running session. Whoever started it closes it: ``async with await launcher.start(spec) as confined``."""
+
+    id: str
+    pid: int  #: on the host: the process with which everything inside dies
+    uid: int | None  #: on the host; files that are put into the workspace should be its property
+    workspace: str  #: inside
+    control: Control
+    stdin: ByteWriter
+    stdout: ByteReader
+    stderr: ByteReader
+    enforced: Mapping[str, str]  #: limit or boundary → by what it is held, ``none`` if it is not
+    ended: Ended | None
+
+    async def wait(self) -> Ended:
+        """Wait until nothing of it runs any more. What it wrote can still be read afterwards."""
+        ...
+
+    async def kill(self) -> None:
+        """Kill everything in it and wait until it is gone."""
+        ...
+
+    async def signal(self, pid: int, signum: int, *, group: bool = False) -> bool:
+        """Send a signal to a process, or a process group, by its number inside; False if there is none."""
+        ...
+
+    async def usage(self) -> Usage:
+        """What it takes now; after its end, what it took."""
+        ...
+
+    async def aclose(self) -> None:
+        """Kill it if it runs, close its streams, remove what it held. The workspace stays: it is the caller's."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Launcher(Protocol):
+    """Starts sessions confined. Open it with ``async with``; leaving it kills all that it started."""
+
+    name: str
+
+    async def start(self, spec: LaunchSpec) -> Confined:
+        """Start a session. When it fails or is cancelled, nothing is left.
+
+        Raises:
+            SandboxError: ``provider_unavailable`` if a tool is missing (the hint installs it), ``overloaded`` if no
+                uid is free, ``invalid_argument`` for a spec that it cannot keep, ``unsupported``, ``internal``.
+        """
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
