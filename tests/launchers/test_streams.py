@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
 import anyio
 import pytest
@@ -85,7 +87,7 @@ def test_the_size_of_a_folder_counts_its_disk_and_follows_no_link(tmp_path):
 def test_a_uid_enters_only_where_every_folder_on_the_way_lets_it(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
     for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid() and folder.name.startswith(("pytest", "test")):
+        if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
             folder.chmod(0o755)
     try:
         assert can_enter(tmp_path / "open", 70_000)

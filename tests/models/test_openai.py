@@ -417,7 +417,18 @@ async def test_a_quota_that_is_used_up_is_told_to_the_layers_above(serve):
 
 
 async def test_sixty_four_requests_are_under_way_at_once(serve):
-    server, model = serve(latency_ms=100)
+    all_are_there = []
+
+    async def when_all_are_there(body):
+        if not all_are_there:
+            all_are_there.append(anyio.Event())
+        if server.in_flight == 64:
+            all_are_there[0].set()
+        with anyio.move_on_after(30):
+            await all_are_there[0].wait()
+        return "hello"
+
+    server, model = serve(when_all_are_there)
     async with model, anyio.create_task_group() as group:
         for number in range(64):
             group.start_soon(model.complete, ask_for(str(number)))
