@@ -34,7 +34,11 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every test but the long proofs."""
     install(session, "test")
-    session.run("pytest", "-m", "not soak", *(session.posargs or ["-n", "auto", "--dist", "loadgroup"]))
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", "-m", "not soak and not serial", "-n", "auto")
+    session.run("pytest", "-m", "serial")
 
 
 @nox.session

@@ -65,13 +65,6 @@ def _python(script: str, **spec: Any) -> LaunchSpec:
     return LaunchSpec(argv=("/usr/bin/python3", "-c", textwrap.dedent(script)), **spec)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these tests one after the other: they look at what the whole machine holds."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("launchers"))
-
-
 @pytest.fixture(scope="session")
 def missing() -> Callable[[str], None]:
     """Skip, naming what is lacking; with ``AGENTFLOW_REQUIRE=all`` that is a failure."""

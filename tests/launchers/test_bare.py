@@ -13,6 +13,8 @@ from attrs import evolve
 from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox.launchers import Bind, LaunchSpec
 
+pytestmark = pytest.mark.serial
+
 
 async def test_a_command_runs_in_the_workspace_with_a_clean_environment(bare, ran, shell, workspace, monkeypatch):
     monkeypatch.setenv("SERVER_SECRET", "x")

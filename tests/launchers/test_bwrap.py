@@ -14,6 +14,8 @@ from anyio import ClosedResourceError
 from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox.launchers import Bind, LauncherConfig, LaunchSpec, launcher_of
 
+pytestmark = pytest.mark.serial
+
 
 async def test_a_command_runs_with_pipes_and_its_exit_code(bwrap, ran, shell):
     got = await ran(bwrap, shell("cat; echo err >&2; exit 7"), stdin=b"in")

@@ -9,6 +9,8 @@ from agentflow_core.errors import ConfigError
 from agentflow_core.sandbox.launchers import LauncherConfig, Limits, Network, launcher_of
 from agentflow_core.sandbox.launchers.probes import probe_bwrap
 
+pytestmark = pytest.mark.serial
+
 
 def test_settings_come_from_a_configuration():
     loaded = load_config(LauncherConfig, {"kind": "docker", "image": "python:3.12-slim", "runtime": "runsc"})

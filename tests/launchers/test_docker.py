@@ -20,6 +20,8 @@ from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox.launchers import Bind, LauncherConfig, LaunchSpec, Taken, launcher_of, reap
 from agentflow_core.sandbox.launchers.probes import probe_docker
 
+pytestmark = pytest.mark.serial
+
 IMAGE = "agentflow-test:1"
 PROGRAMS = ("bash", "sh", "cat", "env", "head", "tail", "id", "ls", "sleep", "stat", "setsid", "hostname", "dirname")
 

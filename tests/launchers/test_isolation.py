@@ -12,6 +12,8 @@ import pytest
 from agentflow_core.sandbox.launchers import LaunchSpec
 from agentflow_core.sandbox.launchers.seccomp import DENIED, seccomp_filter
 
+pytestmark = pytest.mark.serial
+
 LOOK = r"""
 import ctypes, errno, fcntl, json, os, socket, stat
 libc = ctypes.CDLL(None, use_errno=True)

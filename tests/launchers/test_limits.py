@@ -16,6 +16,8 @@ from agentflow_core.sandbox.launchers.cgroups import Cgroup, Hierarchies, find_h
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.serial
+
 MIB = 1024 * 1024
 
 

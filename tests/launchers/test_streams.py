@@ -15,6 +15,8 @@ from agentflow_core.sandbox.launchers.folders import can_enter, size_of
 from agentflow_core.sandbox.launchers.streams import ByteReader, ByteWriter, pipe
 from agentflow_core.sandbox.launchers.uids import UidRange
 
+pytestmark = pytest.mark.serial
+
 
 async def test_more_than_a_pipe_holds_passes_whole():
     read, write = pipe()

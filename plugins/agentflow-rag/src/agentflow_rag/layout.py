@@ -53,17 +53,17 @@ def search_result(corpus: OpenCorpus, queries: Sequence[str], results: Sequence[
             shown = f"{'…' if hit.cut_before else ''}{hit.snippet}{'…' if hit.cut_after else ''}" if hit.snippet else ""
             number = len(hits) + 1 + (0 if several else offset)
             text.add(f"[{number}] {hit.title} (doc_id: {hit.doc_id})" + (f"\n{shown}" if shown else ""), hit.doc_id)
-            hits.append(
-                {
-                    "doc_id": hit.doc_id,
-                    "chunk_id": hit.chunk_id,
-                    "score": hit.score,
-                    "title": hit.title,
-                    "snippet": hit.snippet,
-                    "span": list(hit.span),
-                    **({"query": query} if several else {}),
-                }
-            )
+            row = {
+                "doc_id": hit.doc_id,
+                "chunk_id": hit.chunk_id,
+                "score": hit.score,
+                "title": hit.title,
+                "snippet": hit.snippet,
+                "span": list(hit.span),
+            }
+            if several:
+                row["query"] = query
+            hits.append(row)
     data = {"hits": hits, "total": sum(result.total for result in results), **_origin(corpus), "sources": text.sources}
     return _result(data, str(text))
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from agentflow_rag.engines.base import STOP_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["query_stems", "snippet_span"]
 
 _WORD = re.compile(r"[^\W_]+")
 _ENDING = re.compile(r"(?:ings?|ed|ies|es|s|ly)$")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])|\n+")
+#: What stands before a sentence. It begins with a set of characters, which `re` skips to many times faster than it
+#: tries a look-behind at every character.
+_SENTENCE = re.compile(r"[.!?\n](?:(?<=\n)\n*|(?<!\n)\s+(?=\S))")
 #: Of longer texts only the beginning is looked at.
 _SCANNED_CHARS = 200_000
 _MAX_WORDS = 32
@@ -51,47 +57,50 @@ def _best_start(text: str, stems: tuple[str, ...], chars: int) -> int:
     low = text[:_SCANNED_CHARS].lower()
     if len(low) != min(len(text), _SCANNED_CHARS):
         return 0  # a letter whose lower case is longer: offsets would not fit
-    firsts = [at for stem in stems if (at := _next_place(low, stem, 0)) >= 0]
+    firsts = {stem: at for stem in stems if (at := _first_place(low, stem)) >= 0}
     if not firsts:
         return 0
-    first = min(firsts)
-    if max(firsts) < first + chars:
+    first = min(firsts.values())
+    if max(firsts.values()) < first + chars:
         return _begin(text, first, chars)  # the first window has them all
-    return _begin(text, _fullest(low, stems, chars, len(firsts)), chars)
+    return _begin(text, _fullest(low, firsts, chars), chars)
 
 
-def _fullest(low: str, stems: tuple[str, ...], chars: int, most: int) -> int:
+def _fullest(low: str, firsts: Mapping[str, int], chars: int) -> int:
     """Where the window with the most different stems begins; the first one of equals."""
-    places = sorted((place, stem) for stem in stems for place in _places(low, stem))
-    inside: dict[str, int] = {}
-    best, best_at = 0, places[0][0]
-    last = 0
+    places = sorted((place, stem) for stem, first in firsts.items() for place in _places(low, stem, first))
+    inside = dict.fromkeys(firsts, 0)
+    different = best = best_at = begin = 0
     for at, stem in places:
-        while last < len(places) and places[last][0] < at + chars:
-            inside[places[last][1]] = inside.get(places[last][1], 0) + 1
-            last += 1
-        if len(inside) > best:
-            best, best_at = len(inside), at
-            if best == most:
-                break
-        inside[stem] -= 1
         if not inside[stem]:
-            del inside[stem]
+            different += 1
+        inside[stem] += 1
+        while places[begin][0] <= at - chars:
+            left = places[begin][1]
+            inside[left] -= 1
+            if not inside[left]:
+                different -= 1
+            begin += 1
+        if different > best:
+            best, best_at = different, places[begin][0]
+            if best == len(firsts):
+                break
     return best_at
 
 
-def _places(low: str, stem: str) -> list[int]:
-    """Where words begin with the stem."""
-    found: list[int] = []
-    at = _next_place(low, stem, 0)
+def _places(low: str, stem: str, first: int) -> list[int]:
+    """Where words begin with the stem, the first of them known."""
+    found = [first]
+    at = low.find(stem, first + 1)
     while at >= 0 and len(found) < _MAX_PLACES:
-        found.append(at)
-        at = _next_place(low, stem, at + 1)
+        if not low[at - 1].isalnum():
+            found.append(at)
+        at = low.find(stem, at + 1)
     return found
 
 
-def _next_place(low: str, stem: str, start: int) -> int:
-    at = low.find(stem, start)
+def _first_place(low: str, stem: str) -> int:
+    at = low.find(stem)
     while at > 0 and low[at - 1].isalnum():
         at = low.find(stem, at + 1)
     return at
@@ -101,8 +110,10 @@ def _begin(text: str, at: int, chars: int) -> int:
     floor = max(0, at - chars // 3)
     if floor == 0:
         return 0
-    starts = [match.end() for match in _SENTENCE.finditer(text, floor, at)]
-    if starts:
-        return starts[0]
+    start = _SENTENCE.search(text, floor - 1, at)
+    if start is not None and start.end() == floor:  # a line that ends right before
+        start = _SENTENCE.search(text, floor, at)
+    if start is not None:
+        return start.end()
     border = text.find(" ", max(floor, at - 40), at)
     return border + 1 if border >= 0 else at
