@@ -353,10 +353,11 @@ def test_an_interrupt_stops_the_work_behind_the_blocking_facade():
 
     @register_api_tool(name="key:press")
     async def press() -> None:
-        """Press Ctrl-C, then wait."""
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        """Press Ctrl-C, and again where that was lost in a destructor or a callback of the garbage collector."""
         try:
-            await anyio.sleep_forever()
+            while True:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                await anyio.sleep(10)
         finally:
             ended.set()
 
