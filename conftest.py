@@ -22,11 +22,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def missing(what: str) -> NoReturn:
+def _missing(what: str) -> NoReturn:
     """Skip the test, naming what it lacks; with ``AGENTFLOW_REQUIRE=all`` that is a failure."""
     if os.environ.get("AGENTFLOW_REQUIRE") == "all":
         pytest.fail(what, pytrace=False)
     pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], NoReturn]:
+    """Skip, naming what is lacking; with ``AGENTFLOW_REQUIRE=all`` that is a failure."""
+    return _missing
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +43,7 @@ def needed() -> Callable[[str], ModuleType]:
         try:
             return import_module(name)
         except ImportError:
-            missing(f"no module {name!r}: pip install it, or the extra that brings it")
+            _missing(f"no module {name!r}: pip install it, or the extra that brings it")
 
     return load
 
@@ -47,5 +53,5 @@ def hotpotqa() -> Path:
     """The folder with the HotpotQA sample."""
     folder = Path(os.environ.get("AGENTFLOW_DATA") or ROOT.parent / "shared" / "data")
     if not (folder / "hotpotqa-corpus.jsonl").is_file():
-        missing(f"no hotpotqa-corpus.jsonl in {folder}: set AGENTFLOW_DATA (see examples/hotpotqa/README.md)")
+        _missing(f"no hotpotqa-corpus.jsonl in {folder}: set AGENTFLOW_DATA (see examples/hotpotqa/README.md)")
     return folder

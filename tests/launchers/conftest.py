@@ -6,7 +6,7 @@ import os
 import shutil
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 import pytest
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from agentflow_core.sandbox.launchers import Confined, Launcher
 
 MIB = 1024 * 1024
-
-
-def _missing(what: str) -> None:
-    if os.environ.get("AGENTFLOW_REQUIRE") == "all":
-        pytest.fail(what, pytrace=False)
-    pytest.skip(what)
 
 
 @frozen(kw_only=True)
@@ -63,12 +57,6 @@ def _shell(script: str, **spec: Any) -> LaunchSpec:
 
 def _python(script: str, **spec: Any) -> LaunchSpec:
     return LaunchSpec(argv=("/usr/bin/python3", "-c", textwrap.dedent(script)), **spec)
-
-
-@pytest.fixture(scope="session")
-def missing() -> Callable[[str], None]:
-    """Skip, naming what is lacking; with ``AGENTFLOW_REQUIRE=all`` that is a failure."""
-    return _missing
 
 
 @pytest.fixture
@@ -110,10 +98,10 @@ def uids_of() -> Callable[[int], set[str]]:
 
 
 @pytest.fixture
-async def bwrap() -> AsyncIterator[Launcher]:
+async def bwrap(missing: Callable[[str], NoReturn]) -> AsyncIterator[Launcher]:
     """The launcher ``bwrap``."""
     if shutil.which("bwrap") is None:
-        _missing("no bubblewrap: apt-get install bubblewrap")
+        missing("no bubblewrap: apt-get install bubblewrap")
     async with launcher_of(LauncherConfig(kind="bwrap")) as launcher:
         yield launcher
 
