@@ -5,13 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from attrs import field, frozen
 
-from agentflow_core.errors import PluginError
+from agentflow_core.errors import PluginError, SandboxError
 from agentflow_core.records.events import Event
+from agentflow_core.sandbox.premises import Premises
 from agentflow_core.sandbox.tools import ToolFunction, tool_function
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from agentflow_core.sandbox.launchers.spec import Confined, Launcher, LaunchSpec
 
 __all__ = ["Backend", "BackendContext", "Session", "Sharing"]
 
@@ -36,12 +42,38 @@ class BackendContext:
     name: str
     folder: Path
     observe: Callable[[Event], None] = field(repr=False)  #: tell progress, such as a `Notice`
+    premises: Premises | None = field(default=None, repr=False)  #: the engine's
 
     @property
     def state_dir(self) -> Path:
         """A folder of the backend's own that outlives the process and is shared between processes."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder
+
+    async def launcher(self) -> Launcher:
+        """The launcher that the sandbox is configured with, opened when it is first asked for.
+
+        Raises:
+            SandboxError: ``provider_unavailable``: what it needs is not there; the hint installs it.
+        """
+        return await self._premises().launcher()
+
+    async def launch(self, spec: LaunchSpec) -> Confined:
+        """Start processes confined; who started them closes them, in `Backend.cleanup` at the latest.
+
+        Raises:
+            SandboxError: as `Launcher.start` and `launcher` do.
+        """
+        return await (await self.launcher()).start(spec)
+
+    def workspace(self, label: str = "") -> AbstractAsyncContextManager[Path]:
+        """A new empty folder on disk, removed at the end whatever is in it, even if this process is killed."""
+        return self._premises().workspace(label)
+
+    def _premises(self) -> Premises:
+        if self.premises is None:
+            raise SandboxError(f"backend {self.name!r} is not run by an engine", code="not_ready")
+        return self.premises
 
 
 class Backend:

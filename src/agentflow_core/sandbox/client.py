@@ -178,6 +178,7 @@ class Sandbox(WorkerView):
                 state_dir=config.state_dir or default_state_dir(),
                 blobs=blobs,
                 limits=config.limits,
+                launcher=config.launcher,
                 clock=self._clock,
                 observe=self._observe,
             )

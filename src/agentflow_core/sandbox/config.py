@@ -9,6 +9,7 @@ from attrs import frozen
 
 from agentflow_core.config import PluginChoice, option
 from agentflow_core.errors import ConfigError, Problem, UsageError
+from agentflow_core.sandbox.launchers.config import LauncherConfig
 
 __all__ = ["EngineConfig", "LimitsConfig", "SandboxConfig"]
 
@@ -44,6 +45,9 @@ class EngineConfig:
     limits: Mapping[str, LimitsConfig] = option(
         factory=dict, help="limits of backends and groups of tools, by name", operational=True
     )
+    launcher: LauncherConfig = option(
+        LauncherConfig(), help="how the processes of sessions are confined", operational=True
+    )
     state_dir: Path | None = option(
         None, help="where backends keep what outlives the process, such as indexes", path=True, operational=True
     )
@@ -72,7 +76,9 @@ class SandboxConfig(EngineConfig):
             except UsageError as error:
                 raise ConfigError([Problem(f"{error.message}; {error.hint}", path="url")]) from error
         engine = EngineConfig()
-        in_vain = [name for name in ("backends", "enabled", "limits", "state_dir") if _differs(self, engine, name)]
+        in_vain = [
+            name for name in ("backends", "enabled", "limits", "launcher", "state_dir") if _differs(self, engine, name)
+        ]
         if in_vain:
             raise ConfigError(
                 [Problem("has no effect beside url: set it where the server is started", path=name) for name in in_vain]

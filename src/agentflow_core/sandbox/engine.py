@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import AsyncExitStack
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from agentflow_core.sandbox.config import LimitsConfig
 from agentflow_core.sandbox.envelope import size_of, with_artifact
 from agentflow_core.sandbox.execution import Lease, admitted, run_tool
 from agentflow_core.sandbox.hosting import BackendHost
+from agentflow_core.sandbox.premises import Premises
 from agentflow_core.sandbox.sessions import LiveSession, Refusal
 from agentflow_core.sandbox.table import SessionTable, cannot_fork
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from agentflow_core.blobs import BlobStore
     from agentflow_core.sandbox.catalog import Catalog, Group
+    from agentflow_core.sandbox.launchers.config import LauncherConfig
     from agentflow_core.sandbox.tools import ToolFunction
 
 __all__ = ["SandboxEngine"]
@@ -63,6 +66,7 @@ class SandboxEngine:
     Args:
         catalog: what is offered.
         limits: by name of backend or group of tools; the others have the defaults.
+        launcher: how the processes of sessions are confined.
         state_dir: the folder under which each backend has one of its own.
         blobs: where large texts go.
         clock: seconds, for the ages of sessions and answers.
@@ -77,6 +81,7 @@ class SandboxEngine:
         state_dir: Path,
         blobs: BlobStore,
         limits: Mapping[str, LimitsConfig] | None = None,
+        launcher: LauncherConfig | None = None,
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[Event], None] = ignore_event,
         suffix: str = "",
@@ -91,12 +96,16 @@ class SandboxEngine:
         self._bound: dict[str, _Bound] = {}
         self._table = SessionTable(suffix)
         self._calls = CallLog(clock)
+        self._premises = Premises(state_dir, launcher)
         self._tasks: TaskGroup | None = None
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._sweep_forever, name="sandbox sweep")
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._premises)
+            self._tasks = await stack.enter_async_context(anyio.create_task_group())
+            self._tasks.start_soon(self._sweep_forever, name="sandbox sweep")
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -111,7 +120,7 @@ class SandboxEngine:
             for host in self._hosts.values():
                 await host.wait_closed()
         tasks.cancel_scope.cancel()  # the sweep, and threads that outlived their call
-        await tasks.__aexit__(None, None, None)
+        await self._stack.aclose()
 
     # ---- calls
 
@@ -212,7 +221,12 @@ class SandboxEngine:
         key = (group.name, group.build is not None)
         host = self._hosts.get(key)
         if host is None:
-            context = BackendContext(name=group.name, folder=self._state_dir / group.name, observe=self._observe)
+            context = BackendContext(
+                name=group.name,
+                folder=self._state_dir / group.name,
+                observe=self._observe,
+                premises=self._premises,
+            )
             limits = self._limits.get(group.name) or LimitsConfig()
             host = self._hosts[key] = BackendHost(group, limits, context)
         return host

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from agentflow_core.sandbox import Backend
+from agentflow_core.sandbox.launchers import LauncherConfig
 
 __all__ = ["Broken", "Call", "Law", "Missing", "Subject"]
 
@@ -38,6 +39,7 @@ class Subject:
     slow: Call | None = None  #: a call that takes a minute unless it is stopped
     loud: Call | None = None  #: a call, after ``calls``, with a text of over 32 KB
     settings: Mapping[str, Any] = field(factory=dict)  #: of each session
+    launcher: LauncherConfig = field(factory=LauncherConfig)  #: how its sessions' processes are confined
     broken_settings: Mapping[str, Any] | None = None  #: with which `initialize` fails
     parallel: int = 32  #: sessions at once
     cycles: int = 200  #: sessions one after the other

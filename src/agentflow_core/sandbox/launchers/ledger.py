@@ -14,8 +14,8 @@ class Taken:
     """What one session holds. Every name in it is unique, so nothing else can be meant."""
 
     session: str
-    launcher: str
-    folder: str = ""  #: of the launcher, with those of all its sessions: its process is gone
+    launcher: str = ""
+    folder: str = ""  #: a workspace, or that of a launcher with those of all its sessions: its process is gone
     cgroups: tuple[str, ...] = ()
     container: str = ""
 

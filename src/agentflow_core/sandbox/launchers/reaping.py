@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from agentflow_core.sandbox.folders import remove_folder
 from agentflow_core.sandbox.launchers.cgroups import kill_and_remove
 from agentflow_core.sandbox.launchers.docker import remove_container
 from agentflow_core.sandbox.launchers.processes import marked
@@ -22,7 +22,12 @@ __all__ = ["reap"]
 
 
 async def reap(taken: Taken) -> None:
-    """Kill and remove what a session of a process that is gone has left. Doing it twice does no harm."""
+    """Kill and remove what a session of a process that is gone has left. Doing it twice does no harm.
+
+    Raises:
+        OSError: a folder or group could not be removed.
+        SandboxError: no Docker engine answers.
+    """
     for pid in marked(taken.session):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -30,5 +35,5 @@ async def reap(taken: Taken) -> None:
         await kill_and_remove(Path(group))
     if taken.container:
         await anyio.to_thread.run_sync(remove_container, taken.container)
-    if taken.folder:
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(taken.folder, ignore_errors=True))
+    if taken.folder and not await anyio.to_thread.run_sync(remove_folder, Path(taken.folder)):
+        raise OSError(f"{taken.folder} could not be removed")

@@ -19,10 +19,10 @@ from agentflow_core.blobs import BlobStore
 from agentflow_core.errors import UsageError
 from agentflow_core.sandbox.client import default_state_dir
 from agentflow_core.sandbox.engine import SandboxEngine
+from agentflow_core.sandbox.folders import scratch_folder
 from agentflow_core.sandbox.server.access import HostGuard, Tokens
 from agentflow_core.sandbox.server.app import App
 from agentflow_core.sandbox.server.handlers import Handlers, ServerFacts
-from agentflow_core.sandbox.server.scratch import scratch_folder
 from agentflow_core.sandbox.server.workers import Heartbeats
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ async def opened_app(
         state_dir=config.state_dir or default_state_dir(),
         blobs=BlobStore(artifacts),
         limits=config.limits,
+        launcher=config.launcher,
         clock=clock,
         suffix=facts.instance[:6],
     )

@@ -20,6 +20,7 @@ from agentflow_core.sandbox import (
     Sandbox,
     Session,
 )
+from agentflow_core.sandbox.premises import Premises
 from agentflow_core.testing.laws.trials import (
     called,
     needs,
@@ -52,13 +53,16 @@ async def warmup_and_cleanup_may_come_twice(subject: Subject) -> None:
 async def alone(subject: Subject) -> AsyncIterator[Backend]:
     """The backend without an engine: warm, then shut down."""
     with tempfile.TemporaryDirectory(prefix="agentflow-laws-") as folder:
-        backend = subject.backend()
-        backend.context = BackendContext(name=subject.name, folder=Path(folder), observe=lambda event: None)
-        await backend.warmup()
-        try:
-            yield backend
-        finally:
-            await backend.shutdown()
+        async with Premises(Path(folder), subject.launcher) as premises:
+            backend = subject.backend()
+            backend.context = BackendContext(
+                name=subject.name, folder=Path(folder), observe=lambda event: None, premises=premises
+            )
+            await backend.warmup()
+            try:
+                yield backend
+            finally:
+                await backend.shutdown()
 
 
 async def failed_initialize_leaves_nothing(subject: Subject) -> None:

@@ -37,7 +37,9 @@ async def opened(subject: Subject, **limits: Any) -> AsyncIterator[Sandbox]:
     """A sandbox with the subject's backend; what its cleanup logs as failed breaks the law."""
     with tempfile.TemporaryDirectory(prefix="agentflow-laws-") as folder, failures_raised():
         bounds: dict[str, Any] = {"max_sessions": subject.parallel + 4, "timeout_s": subject.timeout_s, **limits}
-        config = SandboxConfig(limits={subject.name: LimitsConfig(**bounds)}, state_dir=Path(folder))
+        config = SandboxConfig(
+            limits={subject.name: LimitsConfig(**bounds)}, launcher=subject.launcher, state_dir=Path(folder)
+        )
         async with Sandbox(catalog=Catalog.of(**{subject.name: subject.backend}), config=config) as sandbox:
             yield sandbox
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from agentflow_core.sandbox.server.scratch import scratch_folder
+from agentflow_core.sandbox.folders import scratch_folder
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from agentflow_core.sandbox.server.scratch import scratch_folder
+from agentflow_core.sandbox.folders import scratch_folder
 with scratch_folder(Path(sys.argv[1])):
     os.kill(os.getpid(), signal.SIGKILL)
 """
