@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import textwrap
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,7 +17,7 @@ from attrs import frozen
 from agentflow_core.sandbox.launchers import Ended, LauncherConfig, LaunchSpec, Limits, launcher_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from agentflow_core.sandbox.launchers import Confined, Launcher
 
@@ -111,6 +113,86 @@ async def bare() -> AsyncIterator[Launcher]:
     """The launcher ``none``."""
     async with launcher_of(LauncherConfig(kind="none")) as launcher:
         yield launcher
+
+
+class _Web(ThreadingHTTPServer):
+    """A web server that says what it was asked, and remembers it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Asked)
+        self.asked: list[str] = []
+        self.peers: list[str] = []
+
+    @property
+    def port(self) -> int:
+        return self.server_address[1]
+
+
+class _Asked(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Web
+
+    def do_GET(self) -> None:
+        self._answer(b"")
+
+    def do_POST(self) -> None:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = b""
+            while size := int(self.rfile.readline().partition(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            while self.rfile.readline().strip():  # the trailer
+                pass
+        else:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(body)
+
+    def _answer(self, body: bytes) -> None:
+        told = f"{self.command} {self.path} for {self.headers['Host']}"
+        self.server.asked.append(told)
+        self.server.peers.append(str({name.lower() for name in self.headers}))
+        text = told.encode() + (b" with %d" % len(body) if body else b"")
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def web() -> Iterator[_Web]:
+    """A real web server on this machine's loopback: ``port``, and what it was ``asked``."""
+    with _Web() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def names() -> Callable[..., Any]:
+    """A resolver of these names, which counts: ``names({"a.test": ["127.0.0.1"]})``; answers are taken in turn."""
+    return _Names
+
+
+class _Names:
+    def __init__(self, known: dict[str, list[Any]]) -> None:
+        self._known = known
+        self.asked: list[str] = []
+
+    async def __call__(self, name: str) -> list[str]:
+        self.asked.append(name)
+        if name not in self._known:
+            raise OSError("no such name")
+        answers = self._known[name]
+        if isinstance(answers[0], list):
+            return answers.pop(0) if len(answers) > 1 else answers[0]
+        return answers
 
 
 @pytest.fixture

@@ -1,122 +1,29 @@
-"""Sessions in containers of a real engine, which is started here where none runs; few, since each takes a while."""
+"""Sessions in containers of a real engine, which is started for the tests where none runs; few, since each takes a while."""
 
 from __future__ import annotations
 
-import io
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import tarfile
-import tempfile
-import time
-from pathlib import Path
 
 import anyio
 import pytest
 
 from agentflow_core.errors import SandboxError
-from agentflow_core.sandbox.launchers import Bind, LauncherConfig, LaunchSpec, Taken, launcher_of, reap
+from agentflow_core.sandbox.launchers import Bind, LauncherConfig, LaunchSpec, Network, Taken, launcher_of, reap
+from agentflow_core.sandbox.launchers.docker import DockerLauncher
+from agentflow_core.sandbox.launchers.docker_gate import check_proxied
 from agentflow_core.sandbox.launchers.probes import probe_docker
 
 pytestmark = pytest.mark.serial
 
 IMAGE = "agentflow-test:1"
-PROGRAMS = ("bash", "sh", "cat", "env", "head", "tail", "id", "ls", "sleep", "stat", "setsid", "hostname", "dirname")
 
 
 @pytest.fixture(scope="session")
-def engine(request):
-    """An engine with `IMAGE`, which is made of programs of this machine; its client."""
-    missing = request.getfixturevalue("missing")
-    docker = sdk(missing)
-    with pytest.MonkeyPatch.context() as patch, ours(missing, patch):
-        client = docker.from_env()
-        client.api.import_image_from_data(rootfs(), repository=IMAGE.split(":")[0], tag="1")
-        yield client
-        client.images.remove(IMAGE, force=True)
-        client.close()
-
-
-def sdk(missing):
-    """The Docker SDK."""
-    try:
-        import docker
-    except ImportError:
-        missing("no Docker SDK: pip install 'agentflow-core[docker]'")
-    return docker
-
-
-class ours:
-    """The engine that runs already, or one of our own in a folder of its own, by the recipe without a bridge."""
-
-    def __init__(self, missing, patch):
-        self.missing = missing
-        self.patch = patch
-        self.engine = None
-        self.folder = None
-
-    def __enter__(self):
-        if os.environ.get("DOCKER_HOST") or answers("/var/run/docker.sock"):
-            return
-        if shutil.which("dockerd") is None or os.geteuid() != 0:
-            self.missing("no Docker engine: apt-get install docker.io (and run the tests as root)")
-        self.folder = folder = Path(tempfile.mkdtemp(prefix="agentflow-dockerd-"))
-        at = f"unix://{folder}/docker.sock"
-        with open(folder / "log", "wb") as log:
-            self.engine = subprocess.Popen(
-                [
-                    *("dockerd", "--data-root", folder / "data", "--exec-root", folder / "run", "-H", at),
-                    *("--pidfile", folder / "pid", "--bridge=none", "--iptables=false", "--ip6tables=false"),
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        for _ in range(300):
-            if answers(f"{folder}/docker.sock"):
-                break
-            time.sleep(0.1)  # it tells nobody when it is ready
-        else:
-            told = (folder / "log").read_text()[-2000:]
-            self.__exit__()
-            self.missing(f"the Docker engine did not start (apt-get install docker.io): {told}")
-        self.patch.setenv("DOCKER_HOST", at)
-
-    def __exit__(self, *_):
-        if self.engine is not None:
-            self.engine.terminate()
-            self.engine.wait(30)
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def answers(path):
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(path)
-            client.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-            return b"OK" in client.recv(4096) + client.recv(4096)
-        except OSError:
-            return False
-
-
-def rootfs():
-    """A file system of a few programs of this machine, with the libraries that they need."""
-    found = io.BytesIO()
-    libraries: set[str] = set()
-    with tarfile.open(fileobj=found, mode="w") as tar:
-        for name in PROGRAMS:
-            path = shutil.which(name, path="/usr/bin:/bin")
-            tar.add(os.path.realpath(path), f"bin/{name}")
-            told = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
-            libraries |= {part for line in told.splitlines() for part in line.split() if part.startswith("/")}
-        for library in sorted(libraries):
-            tar.add(os.path.realpath(library), library.lstrip("/"))
-        for folder in ("tmp", "proc", "sys", "dev", "etc", "workspace", "control", "data"):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
-            tar.addfile(entry)
-    return found.getvalue()
+def engine(docker_engine):
+    """The client of an engine that has `IMAGE`."""
+    assert docker_engine.image == IMAGE
+    return docker_engine.client
 
 
 @pytest.fixture
@@ -188,6 +95,47 @@ async def test_cancelled_starts_and_closed_launchers_leave_nothing(docker, shell
     assert [each for each in nothing_left() if not each.startswith("fd")] == []
 
 
+async def test_allowed_hosts_are_reached_through_a_proxy_at_the_containers_door(engine, web, names, ran, shell):
+    if os.geteuid() != 0:
+        pytest.skip("only root enters a container's network")
+    resolver = names({"service.test": ["127.0.0.1"], "inside.test": ["169.254.169.254"]})
+    network = Network(allow_hosts=(f"service.test:{web.port}", f"127.0.0.1:{web.port}", "inside.test"))
+    script = f"""
+    ask() {{ exec 3<>/dev/tcp/127.0.0.1/3128; printf "$1 HTTP/1.1\\r\\n\\r\\n" >&3; head -n 1 <&3; }}
+    ask "GET http://service.test:{web.port}/x"; ask "GET http://inside.test/"; ask "CONNECT evil.test:443"
+    (exec 4<>/dev/tcp/127.0.0.1/{web.port}) 2>/dev/null || echo refused
+    echo $http_proxy; cat; exit 5"""
+    before = len(os.listdir("/proc/self/fd"))
+    async with DockerLauncher(image=IMAGE, resolver=resolver) as launcher:
+        got = await ran(launcher, shell(script, network=network), stdin=b"in")
+        async with await launcher.start(shell("cat", network=network)) as confined:
+            assert confined.enforced["network"] == "proxy"
+        got_none = await ran(launcher, LaunchSpec(argv=("/no/such/program",), network=network))
+    allowed, inside, evil, direct, proxy, stdin = got.out.splitlines()
+    assert (allowed, direct, proxy, stdin) == ("HTTP/1.1 200 OK", "refused", "http://127.0.0.1:3128", "in")
+    assert inside.startswith("HTTP/1.1 403 network_denied: inside.test:80")
+    assert evil.startswith("HTTP/1.1 403 network_denied: evil.test:443")
+    assert (got.err, got.ended.returncode, resolver.asked) == ("", 5, ["service.test", "inside.test"])
+    assert (got_none.ended.returncode, "/no/such/program" in got_none.err) == (127, True)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert engine.containers.list(all=True) == []
+
+
+async def test_a_start_with_allowed_hosts_that_is_cancelled_leaves_nothing(docker, shell, engine, nothing_left):
+    for moment in (0.05, 0.15, 0.25):
+        with anyio.move_on_after(moment):
+            async with await docker.start(shell("exec sleep 1000", network=Network(allow_hosts=("a.test",)))):
+                pass
+    assert engine.containers.list(all=True) == []
+    assert [each for each in nothing_left() if not each.startswith("fd")] == []
+
+
+def test_a_runtime_with_a_network_of_its_own_kind_has_no_proxy():
+    with pytest.raises(SandboxError) as caught:
+        check_proxied("runsc")
+    assert caught.value.code == "unsupported"
+
+
 async def test_what_a_killed_server_left_is_reaped(docker, shell, engine):
     container = engine.containers.run(IMAGE, ["sleep", "1000"], name="agentflow-left", detach=True, network_mode="none")
     taken = Taken(session="agentflow-left", launcher="docker", container=container.name)
@@ -210,8 +158,8 @@ async def test_what_it_cannot_do_is_said(engine, docker):
     assert (await probe_docker())[0]
 
 
-async def test_without_an_engine_the_error_says_how_to_get_one(monkeypatch, tmp_path, missing):
-    sdk(missing)
+async def test_without_an_engine_the_error_says_how_to_get_one(monkeypatch, tmp_path, needed):
+    needed("docker")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(SandboxError, match=r"apt-get install docker\.io") as caught:
         async with launcher_of(LauncherConfig(kind="docker", image=IMAGE)):

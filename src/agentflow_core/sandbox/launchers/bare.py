@@ -66,6 +66,9 @@ class BareLauncher(Owner):
         folder.mkdir(mode=0o700)
         holdings.add(lambda: shutil.rmtree(folder))
         workspace = str(folder if spec.workspace is None else spec.workspace.absolute())
+        proxy = self._doors.on_loopback(spec.network) if spec.network.is_proxied else None
+        if proxy is not None:
+            holdings.add(proxy.close)
         control = open_control(folder / "control", inside=str(folder / "control"), uid=None)
         floor = rlimits(spec.limits, {})
         ulimits = "; ".join(
@@ -74,7 +77,8 @@ class BareLauncher(Owner):
             if name in _ULIMITS
         )
         system = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": tempfile.gettempdir()}
-        env = {**base_env(spec, home=workspace), **system, **spec.env, MARK: session_id}
+        base = base_env(spec, home=workspace, proxy_url="" if proxy is None else proxy.url)
+        env = {**base, **system, **spec.env, MARK: session_id}
         try:
             spawned = spawn(
                 ["/bin/sh", "-c", f'{ulimits}; exec "$@"', "sh", *spec.argv],
@@ -111,6 +115,7 @@ class BareLauncher(Owner):
             kill_all=lambda: _kill_tree(spawned.process.pid, session_id, is_running=spawned.process.returncode is None),
             signal_one=lambda target, signum, group: _signal(pid, session_id, target, signum, group=group),
             failure=_no_failure,
+            proxy=proxy,
         )
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agentflow_core.sandbox.launchers.folders import OpenControl
     from agentflow_core.sandbox.launchers.ledger import Ledger
     from agentflow_core.sandbox.launchers.processes import Spawned
+    from agentflow_core.sandbox.launchers.proxy.reaching import Resolver
     from agentflow_core.sandbox.launchers.spec import LaunchSpec
 
 __all__ = ["BwrapLauncher"]
@@ -58,10 +59,11 @@ class BwrapLauncher(Owner):
         folder: Path | None = None,
         uids: UidRange | None = None,
         ledger: Ledger | None = None,
+        resolver: Resolver | None = None,
         hierarchies: Hierarchies | None = None,
         executable: str = "bwrap",
     ) -> None:
-        super().__init__(folder=folder, ledger=ledger)
+        super().__init__(folder=folder, ledger=ledger, resolver=resolver)
         self._uids = uids or UidRange()
         self._hierarchies = find_hierarchies() if hierarchies is None else hierarchies
         self._executable = executable
@@ -212,6 +214,7 @@ class BwrapLauncher(Owner):
             init = _Init(await _child_pid(status, spawned))
             if cgroup.must_join:
                 await anyio.to_thread.run_sync(cgroup.join, init.pid)
+            proxy = await self._doors.inside(init.pid, spec.network) if spec.network.is_proxied else None
         except BaseException:
             if init is not None:
                 init.kill()
@@ -223,13 +226,15 @@ class BwrapLauncher(Owner):
         finally:
             os.close(gate)  # it runs from here on; a failed one is dead already
         holdings.add(init.close)
+        if proxy is not None:
+            holdings.add(proxy.close)
         enforced = {
             "memory": held["memory"] if held["memory"] != "none" else "rlimit",
             "pids": held["pids"] if held["pids"] != "none" else "rlimit",
             "cpu": held["cpu"],
             "disk": "none" if spec.workspace is None else "sampled",
             "file_size": "rlimit",
-            "network": "none" if spec.network.mode == "host" else "namespace",
+            "network": spec.network.held_by,
             "seccomp": "none" if self._filter is None else "bpf",
             "processes": "pid-namespace",
             "filesystem": "mount-namespace",
@@ -251,6 +256,7 @@ class BwrapLauncher(Owner):
             kill_all=init.kill,
             signal_one=init.signal,
             failure=lambda: _failure(status),
+            proxy=proxy,
         )
 
 

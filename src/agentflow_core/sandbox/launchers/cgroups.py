@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agentflow_core.sandbox.launchers.spec import Limits
 
-__all__ = ["CGROUP_PREFIX", "Cgroup", "Hierarchies", "Hierarchy", "find_hierarchies", "kill_and_remove"]
+__all__ = ["CGROUP_PREFIX", "Cgroup", "Hierarchies", "Hierarchy", "find_hierarchies", "kill_and_remove", "usage_of"]
 
 #: How every group of ours begins; what the ownership journal names is found by the whole path.
 CGROUP_PREFIX: Final = "agentflow-"
@@ -67,18 +67,15 @@ def find_hierarchies(
         return Hierarchies()
     found: list[Hierarchy] = []
     held: set[str] = set()
-    for line in lines:
-        fields, _, rest = line.partition(" - ")
-        kind, _, options = rest.split(" ", 2)
-        root, mount_point = (_unescaped(part) for part in fields.split()[3:5])
-        if kind == "cgroup":
-            named = set(options.split(",")) & {"memory", "pids", "cpu", "cpuacct"} - held
-            if not named or (path := _below(mount_point, root, paths.get(next(iter(sorted(named))), "/"))) is None:
+    for version, root, mount_point, controllers in map(_tree, lines):
+        if version == 1:
+            named = controllers - held
+            if not named or (path := _below(mount_point, root, paths.get(min(named), "/"))) is None:
                 continue
             if os.access(path, os.W_OK):
                 found.append(Hierarchy(version=1, parent=path, controllers=frozenset(named)))
                 held |= named
-        elif kind == "cgroup2":
+        elif version == 2:
             path = _below(mount_point, root, paths.get("", "/"))
             if path is not None and os.access(path, os.W_OK) and os.access(path / "cgroup.procs", os.W_OK):
                 if not (named := _delegated(path) - held):
@@ -86,6 +83,16 @@ def find_hierarchies(
                 found.append(Hierarchy(version=2, parent=path, controllers=frozenset(named)))
                 held |= named
     return Hierarchies(tuple(found))
+
+
+def _tree(line: str) -> tuple[Literal[0, 1, 2], str, str, set[str]]:
+    """Of a line of mountinfo, the version of the tree (0 if it is none), its root, where it stands, its controllers."""
+    fields, _, rest = line.partition(" - ")
+    kind, _, options = rest.split(" ", 2)
+    root, mount_point = (_unescaped(part) for part in fields.split()[3:5])
+    if kind == "cgroup":
+        return 1, root, mount_point, set(options.split(",")) & {"memory", "pids", "cpu", "cpuacct"}
+    return 2 if kind == "cgroup2" else 0, root, mount_point, set()
 
 
 def _own_paths(text: str) -> dict[str, str]:
@@ -187,30 +194,7 @@ class Cgroup:
 
     def usage(self) -> Usage:
         """What the groups count."""
-        cpu_s = memory = peak = pids = None
-        oom_kills = denied = 0
-        for folder, hierarchy in self._groups.items():
-            is_new = hierarchy.version == 2
-            if is_new and (stat := _numbers(folder / "cpu.stat")) and "usage_usec" in stat:
-                cpu_s = stat["usage_usec"] / 1e6
-            if "cpuacct" in hierarchy.controllers and (used := _number(folder / "cpuacct.usage")) is not None:
-                cpu_s = used / 1e9
-            if "memory" in hierarchy.controllers:
-                memory = _number(folder / ("memory.current" if is_new else "memory.usage_in_bytes"))
-                peak = _number(folder / ("memory.peak" if is_new else "memory.max_usage_in_bytes"))
-                events = _numbers(folder / ("memory.events" if is_new else "memory.oom_control"))
-                oom_kills = events.get("oom_kill", 0)
-            if "pids" in hierarchy.controllers:
-                pids = _number(folder / "pids.current")
-                denied = _numbers(folder / "pids.events").get("max", 0)
-        return Usage(
-            cpu_s=cpu_s,
-            memory_bytes=memory,
-            memory_peak_bytes=peak,
-            pids=pids,
-            oom_kills=oom_kills,
-            forks_denied=denied,
-        )
+        return _counted(self._groups)
 
     async def remove(self) -> None:
         """Kill what is still in the groups and remove them; one that never was made is no failure."""
@@ -232,6 +216,51 @@ async def kill_and_remove(folder: Path) -> None:
             await anyio.sleep(pause_s)
         else:
             return
+
+
+def usage_of(pid: int, name: str) -> Usage | None:
+    """What the groups count in which a process stands that others started; None if ``name`` is in no path of theirs."""
+    groups: dict[Path, Hierarchy] = {}
+    try:
+        paths = _own_paths(Path("/proc", str(pid), "cgroup").read_text())
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return None
+    for version, root, mount_point, controllers in map(_tree, lines):
+        if version == 0:
+            continue
+        path = paths.get(min(controllers, default=""), "")
+        if name in path and (folder := _below(mount_point, root, path)) is not None:
+            named = controllers if version == 1 else set(_read(folder / "cgroup.controllers").split())
+            groups[folder] = Hierarchy(version=version, parent=folder, controllers=frozenset(named))
+    return _counted(groups) if groups else None
+
+
+def _counted(groups: Mapping[Path, Hierarchy]) -> Usage:
+    cpu_s = memory = peak = pids = None
+    oom_kills = denied = 0
+    for folder, hierarchy in groups.items():
+        is_new = hierarchy.version == 2
+        if is_new and (stat := _numbers(folder / "cpu.stat")) and "usage_usec" in stat:
+            cpu_s = stat["usage_usec"] / 1e6
+        if "cpuacct" in hierarchy.controllers and (used := _number(folder / "cpuacct.usage")) is not None:
+            cpu_s = used / 1e9
+        if "memory" in hierarchy.controllers:
+            memory = _number(folder / ("memory.current" if is_new else "memory.usage_in_bytes"))
+            peak = _number(folder / ("memory.peak" if is_new else "memory.max_usage_in_bytes"))
+            events = _numbers(folder / ("memory.events" if is_new else "memory.oom_control"))
+            oom_kills = events.get("oom_kill", 0)
+        if "pids" in hierarchy.controllers:
+            pids = _number(folder / "pids.current")
+            denied = _numbers(folder / "pids.events").get("max", 0)
+    return Usage(
+        cpu_s=cpu_s,
+        memory_bytes=memory,
+        memory_peak_bytes=peak,
+        pids=pids,
+        oom_kills=oom_kills,
+        forks_denied=denied,
+    )
 
 
 def _kill(folder: Path) -> None:

@@ -13,6 +13,7 @@ import anyio.to_thread
 from anyio import CancelScope
 
 from agentflow_core.errors import SandboxError
+from agentflow_core.sandbox.launchers.docker_gate import Gate, check_proxied
 from agentflow_core.sandbox.launchers.docker_session import DockerSession
 from agentflow_core.sandbox.launchers.folders import give, open_control
 from agentflow_core.sandbox.launchers.ledger import Taken
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from agentflow_core.sandbox.launchers.folders import OpenControl
     from agentflow_core.sandbox.launchers.ledger import Ledger
+    from agentflow_core.sandbox.launchers.proxy.reaching import Resolver
     from agentflow_core.sandbox.launchers.spec import LaunchSpec
 
 __all__ = ["LABEL", "DockerLauncher", "connect", "remove_container"]
@@ -105,8 +107,9 @@ class DockerLauncher(Owner):
         folder: Path | None = None,
         uids: UidRange | None = None,
         ledger: Ledger | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
-        super().__init__(folder=folder, ledger=ledger)
+        super().__init__(folder=folder, ledger=ledger, resolver=resolver)
         if not image:
             raise SandboxError(
                 "the launcher 'docker' needs an image",
@@ -156,6 +159,8 @@ class DockerLauncher(Owner):
             raise SandboxError(
                 "containers cannot inherit file descriptors", code="unsupported", hint="use the control folder"
             )
+        if spec.network.is_proxied:
+            check_proxied(self._runtime)
         holdings = Holdings()
         try:
             session = await self._start(spec, holdings)
@@ -188,6 +193,10 @@ class DockerLauncher(Owner):
 
     async def _run(self, spec: LaunchSpec, holdings: Holdings, session_id: str, control: OpenControl) -> DockerSession:
         api = self._client.api
+        gate: Gate | None = None
+        if spec.network.is_proxied:
+            gate = Gate(control.control.folder, self._uid)
+            holdings.add(gate.close)
         holdings.add(partial(self._call, self._removed, session_id))
         await self._call(api.create_container, **self._container(spec, session_id, control.control.folder))
         attached = await self._call(
@@ -207,7 +216,13 @@ class DockerLauncher(Owner):
         )
         try:
             await self._call(api.start, session_id)
-            session.pid = (await self._call(api.inspect_container, session_id))["State"]["Pid"]
+            seen = await self._call(api.inspect_container, session_id)
+            session.pid, session.container = seen["State"]["Pid"], seen["Id"]
+            if gate is not None:
+                proxy = await self._doors.inside(session.pid, spec.network, is_it=gate.is_of)
+                holdings.add(proxy.close)
+                session.serve_by(proxy)
+                gate.open()
         except BaseException:
             session.close_streams()
             raise
@@ -229,7 +244,7 @@ class DockerLauncher(Owner):
             **self._held,
             "disk": "none" if spec.workspace is None else "sampled",
             "file_size": "rlimit",
-            "network": "none" if spec.network.mode == "host" else "namespace",
+            "network": spec.network.held_by,
             "processes": "pid-namespace",
             "filesystem": "mount-namespace",
             "uid": "shared",
@@ -265,7 +280,7 @@ class DockerLauncher(Owner):
         return {
             "image": self._image,
             "name": session_id,
-            "command": list(spec.argv),
+            "command": Gate.command(spec.argv) if spec.network.is_proxied else list(spec.argv),
             "entrypoint": [],
             "environment": base_env(spec, home=WORKSPACE if spec.workspace is not None else "/tmp"),
             "user": f"{self._uid}:{self._uid}",

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import BrokenResourceError, CancelScope, ClosedResourceError, EndOfStream
+from attrs import evolve
 
+from agentflow_core.sandbox.launchers.cgroups import usage_of
 from agentflow_core.sandbox.launchers.session import Watched
 from agentflow_core.sandbox.launchers.spec import WORKSPACE, Ended, Usage
 from agentflow_core.sandbox.launchers.streams import ByteReader, ByteWriter, pipe
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from agentflow_core.sandbox.launchers.folders import OpenControl
+    from agentflow_core.sandbox.launchers.proxy.serving import Proxy
     from agentflow_core.sandbox.launchers.session import Holdings
 
 __all__ = ["DockerSession"]
@@ -47,9 +50,10 @@ class DockerSession(Watched):
         api: Any,
         call: Callable[..., Awaitable[Any]],
     ) -> None:
-        super().__init__(folder=folder, disk_bytes=disk_bytes)
+        super().__init__(folder=folder, disk_bytes=disk_bytes, proxy=None)
         self.id = id
         self.pid = 0
+        self.container = id  # its id at the engine, once that runs it
         self.uid: int | None = uid
         self.workspace = WORKSPACE
         self.control = control.control
@@ -67,11 +71,15 @@ class DockerSession(Watched):
         self._stdin, self._outputs = stdin, {_STDERR: stderr}
         self._stdout = stdout
 
+    def serve_by(self, proxy: Proxy) -> None:
+        """Take the proxy that serves it as long as it lives; given before `own`, since it stands in the container."""
+        self._proxy = proxy
+
     async def own(self) -> None:
         """Watch it to its end, which comes at once when this is cancelled; then give back all that it held."""
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._watch_disk, self._kill_now)
+                self._beside(group, self._kill_now)
                 group.start_soon(self._pass_stdin)
                 await self._pass_outputs()
                 group.cancel_scope.cancel()
@@ -154,6 +162,8 @@ class DockerSession(Watched):
         """See `Confined.usage`."""
         if self.ended is not None:
             return self._last
+        if (counted := usage_of(self.pid, self.container)) is not None:
+            return evolve(counted, disk_bytes=self._disk_bytes)
         stats = await self._call(self._api.stats, self.id, stream=False, one_shot=True)
         memory = stats.get("memory_stats", {})
         cpu_ns = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")

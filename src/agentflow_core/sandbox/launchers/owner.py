@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import shutil
-import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -18,7 +17,8 @@ from anyio import CancelScope
 from agentflow_core.concurrency import first_error
 from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox.launchers.folders import runtime_folder
-from agentflow_core.sandbox.launchers.ledger import NoLedger
+from agentflow_core.sandbox.launchers.ledger import NoLedger, Taken
+from agentflow_core.sandbox.launchers.proxy.opening import INSIDE_URL, Doors, proxy_env
 from agentflow_core.sandbox.launchers.spec import CONTROL, WORKSPACE
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from agentflow_core.sandbox.launchers.ledger import Ledger, Taken
+    from agentflow_core.sandbox.launchers.ledger import Ledger
+    from agentflow_core.sandbox.launchers.proxy.reaching import Resolver
     from agentflow_core.sandbox.launchers.session import Holdings
     from agentflow_core.sandbox.launchers.spec import LaunchSpec
 
@@ -53,8 +54,11 @@ class Owner:
 
     name: str
 
-    def __init__(self, *, folder: Path | None = None, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self, *, folder: Path | None = None, ledger: Ledger | None = None, resolver: Resolver | None = None
+    ) -> None:
         self._base = folder
+        self._doors = Doors(resolver)
         self._ledger = ledger or NoLedger()
         self._folder = Path()
         self._tasks: TaskGroup | None = None
@@ -66,8 +70,7 @@ class Owner:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self._folder = _new_folder(self._base or runtime_folder(), self.name)
-            stack.callback(_remove, self._folder)
+            self._folder = self._new_folder(stack)
             await self._prepare(stack)
             tasks = await stack.enter_async_context(anyio.create_task_group())
             self._stack = stack.pop_all()
@@ -87,6 +90,28 @@ class Owner:
             failure = first_error(errors)
         if failure is not None and failure is not error:
             raise failure  # outside of the handler, so that it keeps its own cause
+
+    def _new_folder(self, stack: AsyncExitStack) -> Path:
+        """A folder of its own below the base, written down before it is made, and removed by the stack."""
+        base = self._base or runtime_folder()
+        folder = base / f"agentflow-{self.name}-{secrets.token_hex(6)}"
+        self._ledger.take(Taken(session=folder.name, launcher=self.name, folder=str(folder)))
+
+        def end() -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                _log.warning("the folder %s could not be removed", folder)
+            else:
+                self._ledger.give_back(folder.name)
+
+        stack.callback(end)
+        is_new = not base.exists()
+        base.mkdir(parents=True, exist_ok=True)
+        if is_new:
+            base.chmod(0o711)
+        folder.mkdir(mode=0o700)
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        return folder
 
     def _owners(self) -> TaskGroup:
         if self._tasks is None:
@@ -129,22 +154,6 @@ class Owner:
             _log.warning("the launcher %r cannot limit %s of sessions on this machine", self.name, ", ".join(new))
 
 
-def _new_folder(base: Path, name: str) -> Path:
-    is_new = not base.exists()
-    base.mkdir(parents=True, exist_ok=True)
-    if is_new:
-        base.chmod(0o711)
-    folder = Path(tempfile.mkdtemp(prefix=f"agentflow-{name}-", dir=base))
-    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    return folder
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        _log.warning("the folder %s could not be removed", folder)
-
-
 def check_spec(spec: LaunchSpec) -> None:
     """Refuse what no launcher can keep.
 
@@ -178,7 +187,7 @@ def _invalid(message: str, hint: str = "") -> SandboxError:
     return SandboxError(f"cannot launch: {message}", code="invalid_argument", hint=hint)
 
 
-def base_env(spec: LaunchSpec, home: str) -> dict[str, str]:
+def base_env(spec: LaunchSpec, home: str, *, proxy_url: str = INSIDE_URL) -> dict[str, str]:
     """The whole environment of a session: nothing of the server's, the spec's on top."""
     constant = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -191,4 +200,5 @@ def base_env(spec: LaunchSpec, home: str) -> dict[str, str]:
         "TERM": "dumb",
         "TMPDIR": "/tmp",
     }
-    return {**constant, **spec.env}
+    proxied = proxy_env(proxy_url) if spec.network.is_proxied else {}
+    return {**constant, **proxied, **spec.env}

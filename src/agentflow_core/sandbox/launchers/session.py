@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal, Self
 
+    from anyio.abc import TaskGroup
+
     from agentflow_core.sandbox.launchers.cgroups import Cgroup
     from agentflow_core.sandbox.launchers.folders import OpenControl
     from agentflow_core.sandbox.launchers.processes import Spawned
+    from agentflow_core.sandbox.launchers.proxy.serving import Proxy
 
 __all__ = ["Holdings", "ProcessSession", "Watched", "as_returncode"]
 
@@ -62,13 +65,14 @@ class Holdings:
 
 
 class Watched:
-    """What sessions of every launcher have in common: an end that is waited for, and a workspace that is measured."""
+    """What sessions of every launcher have in common: an end that is waited for, and what runs beside until then."""
 
     id: str
     ended: Ended | None
 
-    def __init__(self, *, folder: Path | None, disk_bytes: int) -> None:
+    def __init__(self, *, folder: Path | None, disk_bytes: int, proxy: Proxy | None) -> None:
         self.ended = None
+        self._proxy = proxy
         self._over = anyio.Event()
         self._folder = folder
         self._disk_limit = disk_bytes
@@ -84,6 +88,12 @@ class Watched:
     def _end(self, ended: Ended) -> None:
         self.ended = ended
         self._over.set()
+
+    def _beside(self, group: TaskGroup, kill: Callable[[], Awaitable[None]]) -> None:
+        """Start what runs as long as the session: its proxy, and the measuring of its workspace."""
+        group.start_soon(self._watch_disk, kill)
+        if self._proxy is not None:
+            group.start_soon(self._proxy.serve)
 
     async def _watch_disk(self, kill: Callable[[], Awaitable[None]]) -> None:
         """Measure the workspace again and again; kill the session when it is too large."""
@@ -119,8 +129,9 @@ class ProcessSession(Watched):
         kill_all: Callable[[], None],
         signal_one: Callable[[int, int, bool], bool],
         failure: Callable[[], Awaitable[str]],
+        proxy: Proxy | None = None,
     ) -> None:
-        super().__init__(folder=folder, disk_bytes=disk_bytes)
+        super().__init__(folder=folder, disk_bytes=disk_bytes, proxy=proxy)
         self.id = id
         self.pid = pid
         self.uid = uid
@@ -143,7 +154,7 @@ class ProcessSession(Watched):
         """Watch it to its end, which comes at once when this is cancelled; then give back all that it held."""
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._watch_disk, self._kill_now)
+                self._beside(group, self._kill_now)
                 await wait_for(self._spawned.process)
                 group.cancel_scope.cancel()
         finally:

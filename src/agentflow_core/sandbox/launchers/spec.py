@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from attrs import field, frozen
 
 from agentflow_core.config import option
+from agentflow_core.errors import ConfigError, Problem
+from agentflow_core.sandbox.launchers.proxy.patterns import Pattern
 from agentflow_core.sandbox.launchers.streams import ByteReader, ByteWriter
 
 if TYPE_CHECKING:
@@ -52,9 +54,53 @@ class Limits:
 
 @frozen(kw_only=True)
 class Network:
-    """What a session reaches: nothing but itself, or all that the host does."""
+    """What a session reaches: nothing but itself, some hosts through a proxy of ours, or all that the host does.
 
-    mode: Literal["off", "host"] = option("off", help="off, or host: everything that the host reaches")
+    ``Network(allow_hosts=("pypi.org", "*.pythonhosted.org", "example.com:8443"))`` is enough for the second. A name
+    stands for itself, ``*.`` for every name below a domain, ``*`` for every host; an address or a network
+    (``10.1.2.3``, ``10.0.0.0/8``, ``[2001:db8::1]``) for what is reached by address. Ports are 80 and 443 where none
+    is written, ``:*`` is any. Addresses that are not public are reached only if a pattern names just them, whatever
+    name leads to them.
+
+    Raises:
+        ConfigError: a pattern that cannot be read, or hosts for a mode that would not hold to them.
+    """
+
+    mode: Literal["off", "allow_hosts", "host"] | None = option(
+        None,
+        help="off, allow_hosts, or host: everything that the host reaches (default: allow_hosts if there are, else off)",
+    )
+    allow_hosts: tuple[str, ...] = option(
+        (), help="hosts that are reached through the proxy: pypi.org, *.pythonhosted.org, example.com:8443, 10.0.0.0/8"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        problems: list[Problem] = []
+        for index, text in enumerate(self.allow_hosts):
+            try:
+                Pattern.read(text)
+            except ValueError as error:
+                problems.append(Problem(str(error), path=f"allow_hosts.{index}"))
+        if self.mode == "host" and self.allow_hosts:
+            problems.append(
+                Problem("'host' reaches everything, allow_hosts holds nothing back: leave one out", path="mode")
+            )
+        if self.mode == "allow_hosts" and not self.allow_hosts:
+            problems.append(Problem("is empty: name the hosts, or write mode: off", path="allow_hosts"))
+        if problems:
+            raise ConfigError(problems)
+        if self.mode is None:
+            object.__setattr__(self, "mode", "allow_hosts" if self.allow_hosts else "off")
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether there is a proxy. Hosts that stand beside ``mode: off`` are not reached."""
+        return self.mode == "allow_hosts"
+
+    @property
+    def held_by(self) -> str:
+        """What of `Confined.enforced` says of a launcher that holds it."""
+        return "none" if self.mode == "host" else "proxy" if self.is_proxied else "namespace"
 
 
 @frozen(kw_only=True)
