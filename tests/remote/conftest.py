@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 from aiohttp import web
+from anyio.abc import SocketAttribute
 from attrs import evolve
 
 from agentflow_core.records import ToolResult
@@ -23,6 +25,8 @@ from agentflow_core.sandbox.worker import WorkerView
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    from anyio.abc import SocketStream, TaskStatus
 
 SCHEMA = {"type": "object", "properties": {}, "required": []}
 
@@ -53,6 +57,7 @@ class FakeServer:
         self.speaks = True
         self.mute = False  # it takes requests, and answers none
         self._answers: dict[str, ToolResult] = {}
+        self._opened: dict[str, ToolResult] = {}
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -77,6 +82,7 @@ class FakeServer:
         self.instance += 1
         self.sessions.clear()
         self._answers.clear()
+        self._opened.clear()
         await self.start()
 
     async def _answer(self, request: web.Request) -> web.Response:
@@ -124,9 +130,11 @@ class FakeServer:
         if fault == "hang":
             self.arrived.set()
             await anyio.sleep_forever()
-        if request.path == "/v1/sessions":
-            infos = {name: self._open(name, body["worker_id"]) for name in body["backends"]}
-            reply = _reply(ToolResult(data=infos), 201)
+        if request.path == "/v1/sessions" or request.path.endswith("/fork"):
+            if body["call_id"] not in self._opened:
+                self._opened[body["call_id"]] = self._open_all(request, body)
+            result = self._opened[body["call_id"]]
+            reply = _reply(result, 201 if result.ok else 404)
         else:
             reply = await self._execute(body)
         return self._cut(request) if fault == "lose" else reply
@@ -158,6 +166,14 @@ class FakeServer:
         self.runs[body["call_id"]] += 1
         return ToolResult(data=sum(self.runs.values()), tool=tool, session_id=session or "", call_id=body["call_id"])
 
+    def _open_all(self, request: web.Request, body: dict[str, Any]) -> ToolResult:
+        if request.path.endswith("/fork"):
+            parent = request.path.split("/")[3]
+            if parent not in self.sessions:
+                return ToolResult.failure("not_found", "no such session")
+            return ToolResult(data=self._open("own", self.sessions[parent]))
+        return ToolResult(data={name: self._open(name, body["worker_id"]) for name in body["backends"]})
+
     def _open(self, backend: str, worker: str) -> dict[str, Any]:
         session = f"{backend}-{len(self.sessions) + 1}-{self.instance}"
         self.sessions[session] = worker
@@ -186,6 +202,46 @@ class FakeServer:
 
 def _reply(result: ToolResult, status: int = 200) -> web.Response:
     return web.Response(body=encode_result(result), status=status, content_type="application/json")
+
+
+class CuttingProxy:
+    """Stands before a server. A request that begins with the next of ``cuts`` reaches it; its answer is cut off."""
+
+    def __init__(self, url: str) -> None:
+        self.url = ""
+        self.cuts: deque[bytes] = deque()
+        self._port = int(url.rpartition(":")[2])
+
+    async def run(self, *, task_status: TaskStatus[None]) -> None:
+        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+            self.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+            task_status.started()
+            await listener.serve(self._pass_on)
+
+    async def _pass_on(self, client: SocketStream) -> None:
+        is_cut = False
+        server = await anyio.connect_tcp("127.0.0.1", self._port)
+        async with client, server, anyio.create_task_group() as tasks:
+
+            async def ask() -> None:
+                nonlocal is_cut
+                async for data in client:
+                    if self.cuts and data.startswith(self.cuts[0]):
+                        self.cuts.popleft()
+                        is_cut = True
+                    await server.send(data)
+                tasks.cancel_scope.cancel()
+
+            async def answer() -> None:
+                with contextlib.suppress(anyio.BrokenResourceError):
+                    async for data in server:
+                        if is_cut:
+                            break
+                        await client.send(data)
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(ask)
+            tasks.start_soon(answer)
 
 
 @pytest.fixture
@@ -257,6 +313,16 @@ def served() -> Iterator[str]:
     server = Served("--port", "0")
     yield server.url
     server.stop()
+
+
+@pytest.fixture
+async def proxy(served: str) -> AsyncIterator[CuttingProxy]:
+    """What stands before the real server and cuts answers off."""
+    made = CuttingProxy(served)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(made.run)
+        yield made
+        tasks.cancel_scope.cancel()
 
 
 @pytest.fixture

@@ -173,6 +173,32 @@ async def test_a_repeated_call_runs_once(box):
         assert (await sandbox.execute("counter:add", {"amount": 2}, call_id="a")).code == "conflict"
 
 
+async def test_a_repeated_creation_or_fork_opens_one_session(box):
+    async with box() as sandbox:
+        first = (await sandbox.create_session({"counter": {"start": 5}}, call_id="a"))["counter"]
+        assert (await sandbox.create_session({"counter": {"start": 5}}, call_id="a"))["counter"] == first
+        copy = await sandbox.fork(first.id, call_id="b")
+        assert await sandbox.fork(first.id, call_id="b") == copy
+        assert [info.id for info in await sandbox.list_sessions()] == [first.id, copy.id]
+        for ask in (sandbox.create_session("counter", call_id="a"), sandbox.fork(copy.id, call_id="b")):
+            with pytest.raises(SandboxError, match="was used for another call") as caught:
+                await ask
+            assert caught.value.code == "conflict"
+
+
+async def test_what_was_opened_and_closed_since_answers_its_repetition_and_stays_closed(box):
+    async with box() as sandbox:
+        first = (await sandbox.create_session("counter", call_id="a"))["counter"]
+        copy = await sandbox.fork(first.id, call_id="b")
+        for info in (first, copy):
+            await sandbox.close_session(info.id)
+        assert (await sandbox.create_session("counter", call_id="a"))["counter"] == first
+        assert await sandbox.fork(first.id, call_id="b") == copy
+        assert await sandbox.list_sessions() == ()
+        assert (await sandbox.execute("counter:add", session=copy.id)).code == "not_found"
+        assert (await sandbox.execute("counter:add")).session_id not in (first.id, copy.id)
+
+
 async def test_timeouts_end_the_work(box):
     async with box(timeout_s=0.05) as sandbox:
         assert (await sandbox.execute("counter:wait", {"seconds": 60})).code == "timeout"
@@ -198,6 +224,62 @@ async def test_artifacts_are_read_whole_or_in_part(box, tmp_path: Path):
                     await sandbox.artifact(wrong)
                 assert caught.value.code == "not_found"
     assert store.get(sha256).startswith(b"total 0")
+
+
+async def test_files_of_sessions_are_written_and_read_whole_or_in_part(box):
+    async with box() as sandbox:
+        page = (await sandbox.create_session("pages"))["pages"].id
+        for path in (
+            "x",
+            "a/b c/ü?#%2F.txt",
+            "/x",
+            "../x",
+            "./x",
+            "a/../b",
+            "a//b",
+            "...",
+            "-",
+            "\n",
+            "x\n",
+            "x\ny",
+            "日本",
+        ):
+            data = f"0123456789 {path}".encode()
+            await sandbox.write_file(page, path, data)
+            assert await sandbox.read_file(page, path) == data
+            for start, end in ((0, 5), (3, None), (2, 2), (5, 1), (0, 0), (4, 1000), (1000, None), (1000, 1000)):
+                assert await sandbox.read_file(page, path, start, end) == data[start:end]
+        await sandbox.write_file(page, "x", bytes(range(256)))
+        assert await sandbox.read_file(page, "x") == bytes(range(256))
+        await sandbox.write_file(page, "x", b"")
+        assert await sandbox.read_file(page, "x") == await sandbox.read_file(page, "x", 0, 5) == b""
+
+
+async def test_failures_of_files_are_raised_and_leave_the_session_as_it_was(box):
+    async with box() as sandbox:
+        opened = await sandbox.create_session(["pages", "counter"])
+        page, counter = opened["pages"].id, opened["counter"].id
+        other = sandbox.worker("other")
+        for ask, code in (
+            (sandbox.read_file(page, "x"), "not_found"),
+            (sandbox.read_file(page, "x", 0, 0), "not_found"),
+            *[(sandbox.read_file(page, path), "invalid_argument") for path in ("", ".", "..", "a/", "a/..")],
+            (sandbox.write_file(page, "a\0b", b""), "invalid_argument"),
+            (sandbox.write_file(page, "\ud800", b""), "invalid_argument"),
+            (sandbox.read_file(page, "x", -1), "invalid_argument"),
+            (sandbox.write_file(page, "x", b"x" * 1_000_001), "disk_limit"),
+            (sandbox.read_file(counter, "x"), "unsupported"),
+            (sandbox.write_file("glossary", "x", b""), "unsupported"),
+            (other.read_file(page, "x"), "not_found"),
+            (sandbox.read_file("pages-99", "x"), "not_found"),
+        ):
+            with pytest.raises(SandboxError) as caught:
+                await ask
+            assert caught.value.code == code
+        assert (await sandbox.execute("pages:read", session=page)).ok
+        await sandbox.close_session(page)
+        with pytest.raises(SandboxError, match="was closed"):
+            await sandbox.read_file(page, "x")
 
 
 async def test_warmup_and_status(box):
@@ -263,8 +345,12 @@ def test_the_blocking_facade_does_the_same(served: str):
     with Sandbox.sync(served) as sandbox:
         assert sandbox.execute("counter:add", {"amount": 2}).data == {"total": 2}
         worker = sandbox.worker("w")
-        info = worker.create_session("counter")["counter"]
-        assert worker.fork(info.id).backend == "counter"
+        info = worker.create_session("counter", call_id="a")["counter"]
+        assert worker.create_session("counter", call_id="a")["counter"] == info
+        assert worker.fork(info.id, call_id="b") == worker.fork(info.id, call_id="b")
+        page = worker.create_session("pages")["pages"].id
+        worker.write_file(page, "x", b"0123")
+        assert (worker.read_file(page, "x"), worker.read_file(page, "x", 1, 3)) == (b"0123", b"12")
         worker.close()
         assert sandbox.tool_traits("counter:add")["forkable"]
         assert "math:double" in [tool.name for tool in sandbox.list_tools()]

@@ -57,14 +57,15 @@ async def test_other_failures_are_not_tried_again(fake, opened):
         assert len(fake.bodies) == 1
 
 
-async def test_sessions_that_may_have_been_opened_are_not_opened_again(fake, opened):
+async def test_sessions_whose_opening_was_not_answered_are_asked_for_again_and_opened_once(fake, opened):
     async with opened(fake.url) as worker:
-        fake.faults.append("lose")
-        with pytest.raises(SandboxError, match="answer was lost"):
-            await worker.create_session("own")
-        assert len(fake.sessions) == 1
-        await worker.aclose()
-        assert fake.requests[f"DELETE /v1/workers/{fake.sessions['own-1-1']}"] == 1
+        fake.faults.extend(["lose", "proxy", "drop", "full"])
+        first = (await worker.create_session("own"))["own"]
+        assert list(fake.sessions) == [first.id]
+        fake.faults.extend(["drop", "lose", "full"])
+        copy = await worker.fork(first.id)
+        assert list(fake.sessions) == [first.id, copy.id]
+        assert [len({body["call_id"] for body in bodies}) for bodies in (fake.bodies[:5], fake.bodies[5:])] == [1, 1]
 
 
 async def test_no_more_calls_are_under_way_than_there_are_slots(fake):

@@ -152,6 +152,26 @@ def test_a_question_to_a_server_that_is_not_there_says_how_to_start_one(cli):
     assert "agentflow serve --port 9" in ran.err
 
 
+def test_the_tools_of_a_server_are_listed_shown_and_called(serve, cli, monkeypatch):
+    server = serve("--port", "0", token=TOKEN)
+    refused = cli("tools", "list", "--sandbox-url", server.url)
+    assert (refused.code, "AGENTFLOW_TOKEN" in refused.err) == (1, True)
+    monkeypatch.setenv("AGENTFLOW_TOKEN", TOKEN)
+    monkeypatch.setenv("AGENTFLOW_PLUGINS", "core")  # what is called is not installed here
+    assert "\nmath:double" in cli("tools", "list", "--sandbox-url", server.url).out
+    assert "sessions: session" in cli("tools", "show", "counter:add", "--sandbox-url", server.url).out
+    called = cli("tools", "call", "math_double", '{"value": 21}', "--sandbox-url", server.url, "--json")
+    assert json.loads(called.out)["data"] == 42
+    assert cli("tools", "call", "math:double", '{"value": 21}').code == 2
+
+
+def test_a_server_s_url_and_settings_of_environments_exclude_each_other(cli, tmp_path: Path):
+    config = tmp_path / "sandbox.json"
+    config.write_text(json.dumps({"enabled": ["rag"]}))
+    ran = cli("tools", "list", "--config", config, "--sandbox-url", "http://127.0.0.1:9")
+    assert (ran.code, "no effect beside url" in ran.err) == (2, True)
+
+
 def test_a_token_is_not_written_to_a_run(serve, hotpotqa: Path, corpus, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("AGENTFLOW_STATE", str(tmp_path / "state"))
     config = tmp_path / "server.json"

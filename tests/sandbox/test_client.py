@@ -56,7 +56,8 @@ async def test_with_no_configuration_everything_installed_is_offered(plugin_host
         assert (await sandbox.execute("math:double", {"value": 21})).data == 42
         assert (await sandbox.execute("counter:add")).data == {"total": 1}
         status = await sandbox.status()
-        assert status["backends"]["glossary"] == {"state": "idle"}
+        assert status["backends"]["glossary"]["state"] == "idle"
+        assert status["backends"]["glossary"]["limits"]["max_sessions"] == 64
         assert status["backends"]["counter"]["state"] == "ready"
         assert status["api_tools"]["math"]["sharing"] == "shared"
 

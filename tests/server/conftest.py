@@ -22,7 +22,7 @@ from agentflow_core.sandbox.server import ServeConfig, ServerConfig
 from agentflow_core.sandbox.server.access import Tokens
 from agentflow_core.sandbox.server.handlers import ServerFacts
 from agentflow_core.sandbox.server.process import opened_app
-from agentflow_core.testing.backends import CounterBackend, GlossaryBackend
+from agentflow_core.testing.backends import CounterBackend, GlossaryBackend, PagesBackend
 
 if TYPE_CHECKING:
     import signal
@@ -116,7 +116,14 @@ def opened(tmp_path: Path, clock: FakeClock) -> Opened:
         **options: Any,
     ) -> AsyncIterator[httpx.AsyncClient]:
         catalog = Catalog.of(
-            answer, defect, big, wait, counter=CounterBackend, glossary=GlossaryBackend, broken=BrokenBackend
+            answer,
+            defect,
+            big,
+            wait,
+            counter=CounterBackend,
+            glossary=GlossaryBackend,
+            pages=PagesBackend,
+            broken=BrokenBackend,
         )
         bounds = LimitsConfig(**(limits or {}))
         config = ServeConfig(

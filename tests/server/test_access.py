@@ -20,7 +20,9 @@ def bearer(token: str) -> dict[str, str]:
 async def test_without_a_token_or_with_a_wrong_one_nothing_but_health_is_answered(opened):
     async with opened(*TOKENS) as client:
         for operation in OPERATIONS:
-            path = operation.path.replace(":path", "").format(session_id="a-1", worker_id="w", sha256="0" * 64)
+            path = operation.path.replace(":path", "").format(
+                session_id="a-1", worker_id="w", sha256="0" * 64, path="x"
+            )
             for headers in ({}, bearer("wrong"), {"authorization": f"Basic {ADMIN}"}, {"authorization": ADMIN}):
                 answer = await client.request(operation.method, path, headers=headers)
                 if operation.access == "open":
@@ -52,9 +54,11 @@ async def test_the_sessions_of_a_token_are_out_of_the_reach_of_every_other_one(o
                     (await client.delete(path, headers=headers, params=label)).status_code,
                     (await client.post(f"{path}/renew", headers=headers, params=label)).status_code,
                     (await client.post(f"{path}/fork", headers=headers, params=label)).status_code,
+                    (await client.get(f"{path}/files/x", headers=headers, params=label)).status_code,
+                    (await client.put(f"{path}/files/x", headers=headers, params=label, content=b"")).status_code,
                     (await client.call("counter:add", token=token, session_id=session, **label)).status_code,
                 ]
-                assert statuses == [404] * 5
+                assert statuses == [404] * 7
                 await client.delete(f"/v1/workers/{label.get('worker_id', 'w')}", headers=headers)
             listed = await client.get("/v1/sessions", headers=headers)
             assert decode_result(listed.content).data == {"sessions": []}
@@ -71,6 +75,16 @@ async def test_a_call_s_id_belongs_to_its_token(opened):
         await client.call("counter:add", {"amount": 9}, token=ANN, call_id="c")
         other = decode_result((await client.call("counter:add", {"amount": 1}, token=BOB, call_id="c")).content)
     assert other.data == {"total": 1}
+
+
+async def test_the_id_of_an_opening_belongs_to_its_token(opened):
+    async with opened(*TOKENS) as client:
+        sessions = set()
+        for token in (ANN, BOB, ANN):
+            body = {"backends": {"counter": None}, "call_id": "c"}
+            created = await client.post("/v1/sessions", json=body, headers=bearer(token))
+            sessions.add(decode_result(created.content).data["counter"]["id"])
+    assert len(sessions) == 2
 
 
 @pytest.mark.parametrize("forged", ["counter-1", "counter-2", "counter-1-000000", "../x", "x" * 200, "ω"])

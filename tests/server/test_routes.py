@@ -126,6 +126,75 @@ async def test_the_life_of_a_session(opened):
     assert "was closed" in envelope(gone).message
 
 
+async def test_an_opening_that_is_repeated_under_its_id_opens_nothing(opened):
+    body = {"backends": {"counter": {"start": 5}}, "worker_id": "w", "call_id": "c"}
+    async with opened() as client:
+        first, again = [envelope(await client.post("/v1/sessions", json=body)).data for _ in range(2)]
+        path = f"/v1/sessions/{first['counter']['id']}/fork"
+        copies = [envelope(await client.post(path, json={"call_id": "f"})).data for _ in range(2)]
+        unnamed = [await client.post(path, **body) for body in ({}, {"json": {}}, {"json": {"call_id": None}})]
+        other = [
+            await client.post("/v1/sessions", json={**body, "backends": {"counter": None}}),
+            await client.post(path, json={"call_id": "c"}),
+        ]
+        wrong = await client.post(path, json={"call": "f"})
+        left = envelope(await client.get("/v1/sessions")).data["sessions"]
+    assert first == again
+    assert copies[0] == copies[1]
+    assert [(one.status_code, envelope(one).code) for one in other] == [(409, "conflict")] * 2
+    assert (wrong.status_code, "did you mean 'call_id'?" in envelope(wrong).message) == (400, True)
+    assert [one.status_code for one in unnamed] == [201] * 3
+    assert len({one["id"] for one in left}) == 5
+
+
+# ---- files
+
+
+async def test_a_file_is_put_into_a_session_and_read_whole_or_by_one_range(opened):
+    async with opened() as client:
+        page = envelope(await client.post("/v1/sessions", json={"backends": {"pages": None}})).data["pages"]["id"]
+        path = f"/v1/sessions/{page}/files/notes/a%20b.txt"
+        written = await client.put(path, content=b"0123456789")
+        whole, head = await client.get(path), await client.head(path)
+        spans = ("bytes=2-4", "bytes=7-", "bytes=-3", "bytes=0-99", "bytes=-99", "bytes=10-", "bytes=-0", "lines=1-2")
+        answers = [await client.get(path, headers={"range": span}) for span in spans]
+        replaced = await client.put(path, content=b"")
+        empty = await client.get(path)
+    assert (written.status_code, envelope(written).ok, replaced.status_code) == (200, True, 200)
+    assert (whole.status_code, whole.content, empty.content) == (200, b"0123456789", b"")
+    assert (whole.headers["content-type"], whole.headers["accept-ranges"]) == ("application/octet-stream", "bytes")
+    assert (head.content, head.headers["content-length"]) == (b"", "10")
+    assert [one.status_code for one in answers] == [206, 206, 206, 206, 206, 416, 416, 200]
+    assert [one.content for one in answers[:5]] == [b"234", b"789", b"789", b"0123456789", b"0123456789"]
+    assert [one.headers.get("content-range") for one in answers[:3]] == [
+        "bytes 2-4/10",
+        "bytes 7-9/10",
+        "bytes 7-9/10",
+    ]
+    assert answers[5].headers["content-range"] == "bytes */10"
+
+
+async def test_a_failure_of_a_file_has_its_status_and_names_the_session_where_it_was_asked(opened):
+    async with opened(max_body_bytes=2_000_000) as client:
+        opened_ = envelope(await client.post("/v1/sessions", json={"backends": {"pages": None, "counter": None}})).data
+        page, counter = opened_["pages"]["id"], opened_["counter"]["id"]
+        missing = await client.get(f"/v1/sessions/{page}/files/x")
+        folder = await client.get(f"/v1/sessions/{page}/files/x/")
+        full = await client.put(f"/v1/sessions/{page}/files/x", content=b"x" * 1_500_000)
+        large = await client.put(f"/v1/sessions/{page}/files/x", content=b"x" * 2_500_000)
+        other = await client.get(f"/v1/sessions/{counter}/files/x")
+        nowhere = await client.get("/v1/sessions/pages-99/files/x")
+        still = await client.call("pages:read", session_id=page)
+    assert [(one.status_code, envelope(one).code, envelope(one).session_id) for one in (missing, folder, full)] == [
+        (404, "not_found", page),
+        (400, "invalid_argument", page),
+        (507, "disk_limit", page),
+    ]
+    assert (large.status_code, other.status_code, envelope(other).code) == (413, 501, "unsupported")
+    assert (nowhere.status_code, envelope(nowhere).session_id) == (404, "")
+    assert still.status_code == 200
+
+
 async def test_a_shared_backend_s_session_is_shown_and_closed_as_if_it_were_one(opened):
     async with opened() as client:
         shown = await client.get("/v1/sessions/glossary")
@@ -258,7 +327,13 @@ async def test_the_capabilities_tell_backends_limits_and_the_server(opened):
     async with opened() as client:
         await client.call("counter:add")
         data = envelope(await client.get("/v1/capabilities")).data
-    assert data["backends"]["counter"] == {"sharing": "session", "forkable": True, "provider": "the caller"}
+    assert data["backends"]["counter"] == {
+        "sharing": "session",
+        "forkable": True,
+        "files": False,
+        "provider": "the caller",
+    }
+    assert data["backends"]["pages"]["files"]
     assert data["status"]["backends"]["counter"]["limits"]["max_sessions"] == 64
     assert (data["protocol"], data["urls"], data["is_admin"]) == (1, ["http://127.0.0.1:18890"], True)
 
@@ -314,6 +389,8 @@ async def test_the_server_says_whether_it_lives_and_takes_calls(opened):
             await client.call("counter:add"),
             await client.post("/v1/sessions", json={"backends": {}}),
             await client.post("/v1/warmup"),
+            await client.get("/v1/sessions/pages-1/files/x"),
+            await client.put("/v1/sessions/pages-1/files/x", content=b""),
         ]
         still = await client.get("/v1/sessions")
     assert (alive.status_code, starting.status_code, ready.status_code) == (200, 503, 200)

@@ -16,6 +16,7 @@ from agentflow_core.sandbox.wire import (
     BatchRequest,
     CreateSessionRequest,
     ExecuteRequest,
+    ForkRequest,
     HeartbeatRequest,
     WarmupRequest,
     decode_result,
@@ -71,7 +72,9 @@ requests = st.one_of(
         backends=st.dictionaries(
             st.sampled_from(["a", "b"]), st.none() | st.dictionaries(texts, json_values, max_size=2), max_size=2
         ),
+        call_id=st.none() | st.just("c"),
     ),
+    st.builds(ForkRequest, call_id=st.none() | st.just("c")),
     st.builds(WarmupRequest, backends=st.lists(st.sampled_from(["a", "b"]), max_size=2).map(tuple)),
     st.builds(HeartbeatRequest, workers=st.lists(st.sampled_from(["a", "b"]), max_size=2).map(tuple)),
 )

@@ -1,4 +1,4 @@
-"""``agentflow tools``: what the installed environments offer, and one call of it, without a model."""
+"""``agentflow tools``: what the installed environments or a server offer, and one call of it, without a model."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def common(function: Callable[..., None]) -> Callable[..., None]:
             "--load", "files", type=path, multiple=True, metavar="F.py", help="Offer the tools of a file too."
         ),
         click.option("--config", type=path, metavar="F", help="A configuration with a sandbox."),
+        click.option(
+            "--sandbox-url",
+            "urls",
+            multiple=True,
+            metavar="URL",
+            help="Ask this sandbox server (token: AGENTFLOW_TOKEN); may be repeated.",
+        ),
     ):
         function = option(function)
     return function
@@ -49,11 +56,11 @@ def command() -> None:
 
 @command.command(name="list")
 @common
-def list_(config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
+def list_(config: Path | None, files: tuple[Path, ...], urls: tuple[str, ...], as_json: bool) -> None:
     """List every tool that is offered."""
 
     async def run() -> None:
-        async with opened(config, files) as sandbox:
+        async with opened(config, files, urls) as sandbox:
             tools = await sandbox.list_tools()
         if as_json:
             click.echo(json.dumps([as_data(tool) for tool in tools], indent=2))
@@ -66,11 +73,11 @@ def list_(config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
 @command.command
 @click.argument("name")
 @common
-def show(name: str, config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
+def show(name: str, config: Path | None, files: tuple[Path, ...], urls: tuple[str, ...], as_json: bool) -> None:
     """Show what a tool does and which arguments it takes."""
 
     async def run() -> None:
-        async with opened(config, files) as sandbox:
+        async with opened(config, files, urls) as sandbox:
             tool = await find(sandbox, name)
             traits = sandbox.tool_traits(tool.name)
         if as_json:
@@ -87,7 +94,13 @@ def show(name: str, config: Path | None, files: tuple[Path, ...], as_json: bool)
 @common
 @click.pass_context
 def call(
-    ctx: click.Context, name: str, arguments: str, config: Path | None, files: tuple[Path, ...], as_json: bool
+    ctx: click.Context,
+    name: str,
+    arguments: str,
+    config: Path | None,
+    files: tuple[Path, ...],
+    urls: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Call a tool with a JSON object of arguments; exit 1 if it answers with a failure.
 
@@ -96,7 +109,7 @@ def call(
     params = parsed(arguments)
 
     async def run() -> ToolResult:
-        async with opened(config, files) as sandbox:
+        async with opened(config, files, urls) as sandbox:
             tool = await find(sandbox, name)
             return await sandbox.execute(tool.name, params)
 
@@ -107,8 +120,8 @@ def call(
 
 
 @asynccontextmanager
-async def opened(config: Path | None, files: tuple[Path, ...]) -> AsyncIterator[SandboxClient]:
-    """The embedded sandbox of a configuration of any kind (default: everything that is installed)."""
+async def opened(config: Path | None, files: tuple[Path, ...], urls: tuple[str, ...]) -> AsyncIterator[SandboxClient]:
+    """The sandbox at the URLs, else that of a configuration of any kind (default: everything that is installed)."""
     from agentflow_core.config import load_config, load_document, plugin_files
     from agentflow_core.plugins import PluginHost
     from agentflow_core.sandbox import Sandbox, SandboxConfig
@@ -121,7 +134,7 @@ async def opened(config: Path | None, files: tuple[Path, ...]) -> AsyncIterator[
         host = PluginHost.load(files=(*plugin_files(document), *files))
         loaded = load_config(resolve(KINDS[kind]), document, registry=host.registry).config
         settings = loaded if kind == "sandbox" else loaded.sandbox
-    async with Sandbox(config=settings, host=host, observe=tell) as sandbox:
+    async with Sandbox(urls or None, config=settings, host=host, observe=tell) as sandbox:
         yield sandbox
 
 

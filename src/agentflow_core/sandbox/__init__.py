@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow_core.sandbox.backend import Backend, BackendContext, Session
+from agentflow_core.sandbox.backend import Backend, BackendContext, FileSlice, Session
 from agentflow_core.sandbox.catalog import Catalog
 from agentflow_core.sandbox.client import Sandbox
 from agentflow_core.sandbox.config import LimitsConfig, SandboxConfig
@@ -16,6 +16,7 @@ __all__ = [
     "Backend",
     "BackendContext",
     "Catalog",
+    "FileSlice",
     "LimitsConfig",
     "Range",
     "Replayed",

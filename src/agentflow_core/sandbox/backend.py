@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from agentflow_core.sandbox.launchers.spec import Confined, Launcher, LaunchSpec
 
-__all__ = ["Backend", "BackendContext", "Session", "Sharing"]
+__all__ = ["Backend", "BackendContext", "FileSlice", "Session", "Sharing"]
 
 Sharing = Literal["session", "shared", "hybrid"]
 
@@ -33,6 +33,14 @@ class Session:
     worker_id: str = ""
     settings: Mapping[str, Any] = field(factory=dict)  #: what ``create_session`` was given for this backend
     data: dict[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class FileSlice:
+    """A part of a file of a session, and how large the whole is."""
+
+    data: bytes = field(repr=False)
+    size: int  #: bytes of the whole file
 
 
 @frozen(kw_only=True)
@@ -94,8 +102,8 @@ class Backend:
         where = f"backend {cls.__qualname__}"
         if cls.sharing not in ("session", "shared", "hybrid"):
             raise PluginError(f"{where}: sharing is {cls.sharing!r}", hint="one of session, shared, hybrid")
-        for name in ("warmup", "initialize", "cleanup", "shutdown", "fork"):
-            if not inspect.iscoroutinefunction(getattr(cls, name)):
+        for name in ("warmup", "initialize", "cleanup", "shutdown", "fork", "read_file", "write_file"):
+            if not inspect.iscoroutinefunction(getattr(cls, name)) and not _is_tool(cls, name):
                 raise PluginError(f"{where}: {name} must be async", hint=f"async def {name}(…)")
         cls.tools()
 
@@ -117,6 +125,11 @@ class Backend:
         """Does it override `fork`?"""
         return cls.fork is not Backend.fork
 
+    @classmethod
+    def has_files(cls) -> bool:
+        """Does it override `read_file`, other than by a tool of that name?"""
+        return cls.read_file is not Backend.read_file and not _is_tool(cls, "read_file")
+
     async def warmup(self) -> None:
         """Once a server, before anything else: load models, start pools. Leaves nothing when it fails."""
 
@@ -132,3 +145,27 @@ class Backend:
     async def fork(self, state: Any, session: Session) -> Any:
         """A copy of the state, for the new session, that shares nothing. Optional: override it to offer forks."""
         raise NotImplementedError(f"{type(self).__name__} cannot fork")
+
+    async def read_file(self, state: Any, path: str, start: int, end: int | None) -> FileSlice:
+        """The bytes ``[start, end)`` of a file of the session, ``end`` None for the rest, and the size of the whole.
+
+        Optional, beside `write_file`: override both to let clients read and write files. A ``start`` past the end
+        gives no bytes. It may run beside tools that only read. A tool may have the name all the same:
+        ``@tool(name="read_file")`` on a method of another name.
+
+        Raises:
+            SandboxError: ``not_found``; ``invalid_argument``: it is a folder, or no path within the session.
+        """
+        raise SandboxError(f"{type(self).__name__} has no files to read", code="unsupported")
+
+    async def write_file(self, state: Any, path: str, data: bytes) -> None:
+        """Put the file of the session there, whole or not at all, with the folders that it needs. Optional.
+
+        Raises:
+            SandboxError: ``disk_limit``: there is no room; ``invalid_argument``: as in `read_file`.
+        """
+        raise SandboxError(f"{type(self).__name__} has no files to write", code="unsupported")
+
+
+def _is_tool(cls: type[Backend], name: str) -> bool:
+    return tool_function(inspect.getattr_static(cls, name)) is not None

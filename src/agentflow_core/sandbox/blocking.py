@@ -67,10 +67,13 @@ class BlockingWorker:
         return self._view.worker_id
 
     def create_session(
-        self, backends: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None]
+        self,
+        backends: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
+        *,
+        call_id: str | None = None,
     ) -> Mapping[str, SessionInfo]:
         """See `WorkerView.create_session`."""
-        return self._wait(self._view.create_session, backends)
+        return self._wait(self._view.create_session, backends, call_id=call_id)
 
     def execute(
         self,
@@ -98,13 +101,21 @@ class BlockingWorker:
         """See `WorkerView.list_sessions`."""
         return self._wait(self._view.list_sessions)
 
-    def fork(self, session: str) -> SessionInfo:
+    def fork(self, session: str, *, call_id: str | None = None) -> SessionInfo:
         """See `WorkerView.fork`."""
-        return self._wait(self._view.fork, session)
+        return self._wait(self._view.fork, session, call_id=call_id)
 
     def renew(self, session: str) -> SessionInfo:
         """See `WorkerView.renew`."""
         return self._wait(self._view.renew, session)
+
+    def read_file(self, session: str, path: str, start: int = 0, end: int | None = None) -> bytes:
+        """See `WorkerView.read_file`."""
+        return self._wait(self._view.read_file, session, path, start, end)
+
+    def write_file(self, session: str, path: str, data: bytes) -> None:
+        """See `WorkerView.write_file`."""
+        self._wait(self._view.write_file, session, path, data)
 
     def close_session(self, session: str) -> None:
         """See `WorkerView.close_session`."""

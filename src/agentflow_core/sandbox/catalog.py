@@ -48,6 +48,7 @@ class Group:
     sharing: Sharing = "shared"
     build: Callable[[], Backend] | None = None
     can_fork: bool = False
+    has_files: bool = False
     provider: str = ""
 
 
@@ -224,7 +225,15 @@ def _group(name: str, cls: type[Backend], build: Callable[[], Backend], provider
         full = check_tool_name(f"{name}:{short}")
         made = evolve(function, name=full)
         tools[full] = OfferedTool(name=full, function=made, offline=offline, provider=provider)
-    return Group(name=name, tools=tools, sharing=cls.sharing, build=build, can_fork=cls.can_fork(), provider=provider)
+    return Group(
+        name=name,
+        tools=tools,
+        sharing=cls.sharing,
+        build=build,
+        can_fork=cls.can_fork(),
+        has_files=cls.has_files(),
+        provider=provider,
+    )
 
 
 def _given(name: str, factory: Callable[[], Backend]) -> Callable[[], Group]:

@@ -169,7 +169,7 @@ class Sandbox(WorkerView):
         )
         self._read_artifact = partial(_read, blobs)
         if self._replay is not None:
-            from agentflow_core.sandbox.recording import ReplayingSandbox
+            from agentflow_core.sandbox.recorded import ReplayingSandbox
 
             return await stack.enter_async_context(ReplayingSandbox(catalog, self._replay, blobs=blobs))
         engine = await stack.enter_async_context(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from time import perf_counter
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import CancelScope
-from attrs import evolve
+from attrs import asdict, evolve
 
 from agentflow_core.errors import AgentFlowError, SandboxError, UnknownNameError
 from agentflow_core.interfaces import SessionInfo
@@ -19,17 +20,20 @@ from agentflow_core.records import ToolResult, ToolUsage
 from agentflow_core.records.events import Event, ToolCalled, ignore_event
 from agentflow_core.records.results import SHOWN_LIMIT_BYTES
 from agentflow_core.sandbox.backend import BackendContext, Session
-from agentflow_core.sandbox.calls import Call, CallLog, fingerprint
+from agentflow_core.sandbox.calls import Call, execute_once, result_log
 from agentflow_core.sandbox.config import LimitsConfig
 from agentflow_core.sandbox.envelope import size_of, with_artifact
 from agentflow_core.sandbox.execution import Lease, admitted, run_tool
+from agentflow_core.sandbox.files import SessionFiles, check_path, check_span, no_files
 from agentflow_core.sandbox.hosting import BackendHost
+from agentflow_core.sandbox.openings import Openings
 from agentflow_core.sandbox.premises import Premises
+from agentflow_core.sandbox.schema import Invalid, compile_annotation
 from agentflow_core.sandbox.sessions import LiveSession, Refusal
 from agentflow_core.sandbox.table import SessionTable, cannot_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from agentflow_core.blobs import BlobStore
+    from agentflow_core.sandbox.backend import FileSlice
     from agentflow_core.sandbox.catalog import Catalog, Group
     from agentflow_core.sandbox.launchers.config import LauncherConfig
     from agentflow_core.sandbox.tools import ToolFunction
@@ -45,8 +50,9 @@ __all__ = ["SandboxEngine"]
 
 #: Codes of failures after which a session's state cannot be relied on.
 _FATAL = ("session_lost",)
-_UNNAMED = Call()  # a call without an id: nobody asks again whether it ran
+_UNNAMED: Call[Any] = Call()  # a call without an id: nobody asks again whether it ran
 _LONGEST_NAME = 200
+_CHECK_SETTINGS = compile_annotation(Mapping[str, Any] | None).check
 _SWEEP_S = (0.05, 5.0)
 
 
@@ -95,7 +101,8 @@ class SandboxEngine:
         self._hosts: dict[tuple[str, bool], BackendHost] = {}
         self._bound: dict[str, _Bound] = {}
         self._table = SessionTable(suffix)
-        self._calls = CallLog(clock)
+        self._calls = result_log(clock)
+        self._openings = Openings(clock)
         self._premises = Premises(state_dir, launcher)
         self._tasks: TaskGroup | None = None
         self._stack = AsyncExitStack()
@@ -122,6 +129,11 @@ class SandboxEngine:
         tasks.cancel_scope.cancel()  # the sweep, and threads that outlived their call
         await self._stack.aclose()
 
+    @property
+    def closing_s(self) -> float:
+        """Seconds that closing takes at most where every backend keeps to its limits: calls, cleanups, shutdown."""
+        return 3 * max((host.limits.cleanup_timeout_s for host in self._hosts.values()), default=0.0)
+
     # ---- calls
 
     async def execute(
@@ -143,11 +155,9 @@ class SandboxEngine:
             AgentFlowError: what the backend's start raised, where that is one of ours, such as a `DataError`.
         """
         if call_id is None:
-            return await self._execute(worker_id, tool, params, session, timeout_s, _UNNAMED)
-        body = fingerprint(tool, params, session)
-        run = partial(self._execute, worker_id, tool, params, session, timeout_s)
-        result = await self._calls.once((worker_id, call_id), body, run)
-        return evolve(result, call_id=call_id)
+            return await self._execute(worker_id, tool, params, session, timeout_s, self._table.departures, _UNNAMED)
+        run = partial(self._execute, worker_id, tool, params, session, timeout_s, self._table.departures)
+        return await execute_once(self._calls, worker_id, tool, params, session, call_id, run)
 
     async def _execute(
         self,
@@ -156,7 +166,8 @@ class SandboxEngine:
         params: Mapping[str, Any] | None,
         session_id: str | None,
         timeout_s: float | None,
-        call: Call,
+        since: int,
+        call: Call[ToolResult],
     ) -> ToolResult:
         started = perf_counter()
         lease: Lease | None = None
@@ -169,7 +180,7 @@ class SandboxEngine:
             seconds = self._seconds(timeout_s, function, host)
             if not host.is_ready or self._tasks is None:
                 await host.start(self._open_tasks())
-            live = await self._session_for(host, worker_id, session_id) if host.has_sessions else None
+            live = await self._session_for(host, worker_id, session_id, since) if host.has_sessions else None
             lease = await admitted(host, live, function.read_only, worker_id, self._clock)
             call.ran = True
             result = await run_tool(lease, function, arguments, seconds, self._open_tasks())
@@ -243,7 +254,7 @@ class SandboxEngine:
             raise Refusal(ToolResult.failure("invalid_argument", "timeout_s: expected a number of seconds above 0"))
         return timeout_s
 
-    async def _session_for(self, host: BackendHost, worker_id: str, session_id: str | None) -> LiveSession:
+    async def _session_for(self, host: BackendHost, worker_id: str, session_id: str | None, since: int) -> LiveSession:
         while True:
             if session_id is not None:
                 live = self._table.named(session_id, worker_id)
@@ -257,7 +268,7 @@ class SandboxEngine:
             else:
                 found = self._table.default(worker_id, host.name)
                 if found is None:
-                    return await self._open_session(host, worker_id, {})
+                    return await self._open_session(host, worker_id, {}, since)
                 live = found
             if live.state != "starting":
                 return live
@@ -270,16 +281,31 @@ class SandboxEngine:
     # ---- sessions
 
     async def create_session(
-        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None]
+        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None], *, call_id: str | None = None
     ) -> Mapping[str, SessionInfo]:
         """Open a session of each backend; all of them or, where one fails, none. A shared backend has none to open.
 
+        What was opened under a ``call_id`` is the answer to every repetition of it, open or not by then; what failed
+        is tried again.
+
         Raises:
             UnknownNameError: a backend that is not offered.
-            SandboxError: a session cannot start, or there are too many (code ``overloaded``).
+            SandboxError: a session cannot start, there are too many (code ``overloaded``), or the ``call_id`` was used
+                for another request (code ``conflict``).
         """
+        create = partial(self._create, self._table.departures)
+        return await self._openings.create(worker_id, backends, call_id, create)
+
+    async def _create(
+        self, since: int, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None]
+    ) -> Mapping[str, SessionInfo]:
         hosts = {name: self._host(self.catalog.backend(name)) for name in backends}
         for name, settings in backends.items():
+            try:
+                _CHECK_SETTINGS(settings)
+            except Invalid as error:
+                message = f"the settings of {name!r}: {error.path.lstrip('.') or 'they'}: {error.message}"
+                raise SandboxError(message, code="invalid_argument", hint=error.hint) from None
             if settings and not hosts[name].has_sessions:
                 raise SandboxError(
                     f"backend {name!r} is shared: a session of it has no settings",
@@ -293,7 +319,7 @@ class SandboxEngine:
                 host = hosts[name]
                 await host.start(self._open_tasks())
                 if host.has_sessions:
-                    opened.append(await self._open_session(host, worker_id, settings or {}))
+                    opened.append(await self._open_session(host, worker_id, settings or {}, since))
                     infos[name] = opened[-1].info
                 else:
                     infos[name] = SessionInfo(id=name, backend=name, worker_id=worker_id, state="ready")
@@ -315,12 +341,19 @@ class SandboxEngine:
         session = self._table.named(target, worker_id).session
         return session.backend, session.settings
 
-    async def fork(self, worker_id: str, session_id: str) -> SessionInfo:
+    async def fork(self, worker_id: str, session_id: str, *, call_id: str | None = None) -> SessionInfo:
         """A new session of the worker with a copy of the state that shares nothing with it.
 
+        A ``call_id`` does what it does for `create_session`, and no id is for one of each.
+
         Raises:
-            SandboxError: the backend cannot fork (code ``unsupported``), there is no such session, or the fork fails.
+            SandboxError: the backend cannot fork (code ``unsupported``), there is no such session, the fork fails, or
+                the ``call_id`` was used for another request (code ``conflict``).
         """
+        fork = partial(self._fork, self._table.departures)
+        return await self._openings.fork(worker_id, session_id, call_id, fork)
+
+    async def _fork(self, since: int, worker_id: str, session_id: str) -> SessionInfo:
         if session_id in self.catalog.backends and not self._host(self.catalog.backend(session_id)).has_sessions:
             raise cannot_fork(session_id)
         parent = self._table.named(session_id, worker_id)
@@ -329,7 +362,7 @@ class SandboxEngine:
             raise cannot_fork(host.name)
         parent.enter()
         try:
-            live = await self._open_session(host, worker_id, parent.session.settings, parent)
+            live = await self._open_session(host, worker_id, parent.session.settings, since, parent)
         finally:
             parent.leave(self._clock())
         return live.info
@@ -339,6 +372,40 @@ class SandboxEngine:
         live = self._table.named(session_id, worker_id)
         live.used_at = self._clock()
         return live.info
+
+    async def read_file(
+        self, worker_id: str, session_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> FileSlice:
+        """The bytes ``[start, end)`` of a file of the session, None for the rest of it; it takes its turn as a call.
+
+        Raises:
+            SandboxError: the backend has no files (code ``unsupported``), there is no such session or file, or the
+                part is larger than `LARGEST_READ_BYTES`.
+        """
+        check_path(path)
+        check_span(start, end)
+        return await (await self._files(worker_id, session_id)).read(path, start, end)
+
+    async def write_file(self, worker_id: str, session_id: str, path: str, data: bytes) -> None:
+        """Put a file into the session, whole or not at all; it takes its turn as a call.
+
+        Raises:
+            SandboxError: the backend has no files (code ``unsupported``), there is no such session, or no room.
+        """
+        check_path(path)
+        await (await self._files(worker_id, session_id)).write(path, data)
+
+    async def _files(self, worker_id: str, session_id: str) -> SessionFiles:
+        name = session_id  # of a shared backend, whose sessions are all one
+        if name not in self.catalog.backends or self._host(self.catalog.backend(name)).has_sessions:
+            name = self._table.named(session_id, worker_id).session.backend
+        host = self._host(self.catalog.backend(name))
+        if not host.group.has_files:
+            raise no_files(name)
+        await host.start(self._open_tasks())
+        since = self._table.departures
+        live = await self._session_for(host, worker_id, session_id, since) if host.has_sessions else None
+        return SessionFiles(host=host, live=live, worker_id=worker_id, clock=self._clock, tasks=self._open_tasks())
 
     async def close_session(self, worker_id: str, session_id: str) -> None:
         """Cancel what runs in the session and clean it up; one that is gone, or of a shared backend, is left as it is.
@@ -355,12 +422,14 @@ class SandboxEngine:
         await _close_all([live])
 
     async def close_worker(self, worker_id: str) -> None:
-        """Close all sessions of the worker, at the same time."""
+        """Close all sessions of the worker, at the same time; what it has asked for by now opens none any more."""
+        self._table.leave(worker_id)
         await _close_all(self._table.of_worker(worker_id))
         self._table.forget_worker(worker_id)
 
     def expire_worker(self, worker_id: str) -> None:
         """Close all sessions of a worker that is lost; should it come back, its next call is told."""
+        self._table.leave(worker_id)
         for live in self._table.of_worker(worker_id):
             self._table.announce(live)
             live.close("expired")
@@ -388,12 +457,18 @@ class SandboxEngine:
             self.sweep()
 
     async def _open_session(
-        self, host: BackendHost, worker_id: str, settings: Mapping[str, Any], parent: LiveSession | None = None
+        self,
+        host: BackendHost,
+        worker_id: str,
+        settings: Mapping[str, Any],
+        since: int,
+        parent: LiveSession | None = None,
     ) -> LiveSession:
-        """Open a session, or fork one. Whoever is cancelled here leaves nothing.
+        """Open a session, or fork one, unless the worker has left ``since``. Whoever is cancelled here leaves nothing.
 
         The session is in the table before the first await, so that the worker's next call finds it.
         """
+        self._table.check_present(worker_id, since)
         session = Session(
             id=self._table.new_id(host.name), backend=host.name, worker_id=worker_id, settings=dict(settings)
         )
@@ -445,7 +520,8 @@ class SandboxEngine:
         backends = {}
         for name in self.catalog.backends:
             host = self._hosts.get((name, True))
-            backends[name] = host.status() if host is not None else {"state": "idle"}
+            limits = self._limits.get(name) or LimitsConfig()
+            backends[name] = host.status() if host is not None else {"state": "idle", "limits": asdict(limits)}
         groups = {
             name: self._hosts[name, False].status() for name in self.catalog.api_groups if (name, False) in self._hosts
         }

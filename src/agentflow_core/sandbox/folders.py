@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ __all__ = ["left_folders", "own_folder", "remove_folder", "scratch_folder"]
 
 _LOCK = "lock"
 _SCRATCH = "agentflow-server-"
+_BEGUN_S = 60.0  # a folder without a lock was being made, which takes no time, when its process was killed
 
 
 @contextmanager
@@ -36,7 +38,11 @@ def left_folders(parent: Path, prefix: str) -> Iterator[Path]:
     """The folders of this user whose process is gone; each is this process's while it is looked at."""
     for folder in sorted(parent.glob(f"{prefix}*")):
         with suppress(OSError):  # another one removed it, or it is not ours
-            if os.name != "posix" or folder.lstat().st_uid != os.geteuid():
+            made = folder.lstat()
+            if os.name != "posix" or made.st_uid != os.geteuid():
+                continue
+            if not (folder / _LOCK).exists() and time.time() - made.st_mtime > _BEGUN_S:
+                yield folder
                 continue
             with (folder / _LOCK).open("rb") as lock:
                 if _try_lock(lock.fileno()):

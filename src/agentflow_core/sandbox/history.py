@@ -29,6 +29,7 @@ class _History:
     worker_id: str
     chain: str  # hash of what the session was made from and of every call in it so far
     step: int = 0
+    forks: int = 0
 
 
 class Histories:
@@ -44,10 +45,10 @@ class Histories:
         self._of[session_id] = _History(worker_id, _digest(backend, number, settings))
 
     def fork(self, session_id: str, parent_id: str, backend: str) -> None:
-        """Begin the history of a fork: what its parent's was, and its number."""
+        """Begin the history of a fork: what its parent's was, and its number among the forks of that."""
         parent = self._of[parent_id]
-        number = self._opened[parent.worker_id, backend] = self._opened.get((parent.worker_id, backend), 0) + 1
-        self._of[session_id] = _History(parent.worker_id, _digest(parent.chain, number), parent.step)
+        parent.forks += 1
+        self._of[session_id] = _History(parent.worker_id, _digest(parent.chain, backend, parent.forks), parent.step)
 
     def close(self, session_id: str) -> None:
         """Forget a session."""
@@ -58,17 +59,17 @@ class Histories:
 
     def request(self, session_id: str, function: ToolFunction, arguments: Mapping[str, Any]) -> Request:
         """The call as the next one of the session; of a tool without one (id ``""``), by itself."""
-        params = function.canonical(arguments)
+        return self._next(session_id, {"tool": function.name, "params": function.canonical(arguments)})
+
+    def file_request(self, session_id: str, action: str, backend: str, **details: Any) -> Request:
+        """The reading or writing of a file, likewise."""
+        return self._next(session_id, {"file": action, "backend": backend, **details})
+
+    def _next(self, session_id: str, body: dict[str, Any]) -> Request:
         if not session_id:
-            body = {"tool": function.name, "params": params}
             return Request(key=_digest(body), body=_json(body))
         history = self._of[session_id]
-        body = {
-            "tool": function.name,
-            "params": params,
-            "worker": history.worker_id,
-            "step": history.step,
-        }
+        body |= {"worker": history.worker_id, "step": history.step}
         return Request(key=_digest(body, history.chain), body=_json(body))
 
     def advance(self, session_id: str, request: Request) -> None:

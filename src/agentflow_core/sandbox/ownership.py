@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +23,7 @@ __all__ = ["OwnershipJournal", "reap_left"]
 _log = logging.getLogger("agentflow_core.sandbox")
 _FOLDER: Final = "ownership"
 _PREFIX: Final = "engine-"
+_ASIDE: Final = "unreadable-"
 _FILE: Final = "taken.sqlite"
 
 
@@ -103,39 +104,67 @@ class OwnershipJournal:
 
 
 async def reap_left(state_dir: Path) -> int:
-    """Remove all that engines of this state directory have left whose process is gone; how many sessions that were."""
+    """Remove all that engines of this state directory have left whose process is gone; how many sessions that were.
+
+    A journal that cannot be read is told and kept under another name: what it named has to be removed by hand.
+    """
     count = 0
     for folder in left_folders(state_dir / _FOLDER, _PREFIX):
+        try:
+            rows, problem = _read(folder)
+        except sqlite3.OperationalError as error:  # the disk or the rights to it; what is written may be whole
+            _log.warning("the ownership journal in %s is left to the next start: %s", folder, error)
+            continue
         kept = False
-        for taken in _read(folder):
+        for taken in rows:
             try:
                 await reap(taken)
-            except (OSError, SandboxError) as error:  # a container, and Docker does not answer: another start may
+            except (OSError, SandboxError) as error:  # a container, and Docker does not answer: the next start may
                 kept = True
                 _log.warning("session %s of an engine that is gone is left: %s", taken.session, error)
             else:
                 count += 1
-        if not kept:
+        if problem:
+            aside = folder.rename(folder.with_name(f"{_ASIDE}{folder.name}"))
+            _log.warning(
+                "the ownership journal of an engine that is gone cannot be read (%s) and is kept as %s: remove by hand "
+                "what that engine's sessions left in %s, control groups named agentflow-* and containers labelled "
+                "agentflow.session",
+                problem,
+                aside,
+                state_dir / "workspaces",
+            )
+        elif not kept:
             remove_folder(folder)
     if count:
         _log.info("removed what %d sessions of an engine that is gone had left", count)
     return count
 
 
-def _read(folder: Path) -> list[Taken]:
-    """What a journal says is still taken; nothing where its process was killed before it began."""
+def _read(folder: Path) -> tuple[list[Taken], str]:
+    """What a journal says is still taken, and what is wrong with the rest; nothing where its process never began it.
+
+    Raises:
+        sqlite3.OperationalError: it cannot be opened, whatever is in it.
+    """
     if not (folder / _FILE).exists():
-        return []
+        return [], ""
+    found: list[Taken] = []
+    problem = ""
     try:
-        database = sqlite3.connect(folder / _FILE)
-        try:
-            rows = database.execute("SELECT what FROM taken").fetchall()
-        finally:
-            database.close()
-        return [loads(Taken, row[0]) for row in rows]
-    except sqlite3.OperationalError as error:
-        _log.warning("the ownership journal in %s cannot be read: %s", folder, error)
-        return []
+        with closing(sqlite3.connect(folder / _FILE)) as database:
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'taken'").fetchone():
+                return [], ""
+            for session, what in database.execute("SELECT session, what FROM taken"):
+                try:
+                    found.append(loads(Taken, what))
+                except Exception as error:  # noqa: BLE001 - a row of whatever bytes
+                    problem = f"row {session!r}: {error}"
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        problem = str(error)
+    return found, problem
 
 
 def _unwritable(where: Path, error: Exception) -> SandboxError:

@@ -1,4 +1,4 @@
-"""Record what tools answered, and answer from a recording without starting any backend."""
+"""Record what tools answered, for `ReplayingSandbox` to answer again."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
-from attrs import evolve
 
 from agentflow_core.answers import AnswerStore
-from agentflow_core.errors import ReplayMissError, SandboxError, UnknownNameError
-from agentflow_core.interfaces import SessionInfo
+from agentflow_core.errors import UnknownNameError
 from agentflow_core.records import ToolResult
 from agentflow_core.records.codec import dumps, loads
-from agentflow_core.sandbox.calls import Call, CallLog, fingerprint
+from agentflow_core.sandbox.calls import Call, execute_once, result_log
+from agentflow_core.sandbox.files import check_path, check_span
 from agentflow_core.sandbox.history import Histories, Request
-from agentflow_core.sandbox.sessions import Refusal
-from agentflow_core.sandbox.table import cannot_fork, gone, no_session
+from agentflow_core.sandbox.openings import Openings
+from agentflow_core.sandbox.recorded_files import details_of_write, file_answer, found_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-    from agentflow_core.blobs import BlobStore
+    from agentflow_core.interfaces import SessionInfo
+    from agentflow_core.sandbox.backend import FileSlice
     from agentflow_core.sandbox.catalog import Catalog
     from agentflow_core.sandbox.worker import Door
 
-__all__ = ["RecordingSandbox", "ReplayingSandbox"]
+__all__ = ["RecordingSandbox"]
 
 #: Answers of the engine about itself: another time the same call may be answered by the tool.
 _NOT_RECORDED = ("overloaded", "not_ready", "cancelled", "session_expired", "session_lost")
@@ -48,7 +47,8 @@ class RecordingSandbox:
         self._store = AnswerStore(path)
         self._histories = Histories()
         self._locks: dict[tuple[str, str], anyio.Lock] = {}
-        self._calls = CallLog(monotonic)
+        self._calls = result_log(monotonic)
+        self._openings = Openings(monotonic)
 
     @property
     def catalog(self) -> Catalog:
@@ -75,7 +75,7 @@ class RecordingSandbox:
     ) -> ToolResult:
         """Run the tool and record what it answered."""
         run = partial(self._execute, worker_id, tool, params, session, timeout_s)
-        return await _once(self._calls, worker_id, tool, params, session, call_id, run)
+        return await execute_once(self._calls, worker_id, tool, params, session, call_id, run)
 
     async def _execute(
         self,
@@ -84,7 +84,7 @@ class RecordingSandbox:
         params: Mapping[str, Any] | None,
         session: str | None,
         timeout_s: float | None,
-        call: Call,
+        call: Call[ToolResult],
     ) -> ToolResult:
         run = partial(self._door.execute, worker_id, tool, params, session=session, timeout_s=timeout_s)
         try:
@@ -117,17 +117,25 @@ class RecordingSandbox:
         return result
 
     async def create_session(
-        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None]
+        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None], *, call_id: str | None = None
     ) -> Mapping[str, SessionInfo]:
         """Open sessions, all or none."""
+        return await self._openings.create(worker_id, backends, call_id, self._create)
+
+    async def _create(
+        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None]
+    ) -> Mapping[str, SessionInfo]:
         infos = await self._door.create_session(worker_id, backends)
         for name, info in infos.items():
             if self.catalog.backend(name).sharing != "shared":
                 self._histories.open(info.id, worker_id, name, backends[name] or {})
         return infos
 
-    async def fork(self, worker_id: str, session_id: str) -> SessionInfo:
+    async def fork(self, worker_id: str, session_id: str, *, call_id: str | None = None) -> SessionInfo:
         """Copy a session, and its history."""
+        return await self._openings.fork(worker_id, session_id, call_id, self._fork)
+
+    async def _fork(self, worker_id: str, session_id: str) -> SessionInfo:
         info = await self._door.fork(worker_id, session_id)
         if session_id not in self._histories:  # no call was made in it yet
             self._histories.open(session_id, worker_id, info.backend, {})
@@ -141,6 +149,46 @@ class RecordingSandbox:
     async def session_like(self, worker_id: str, target: str) -> tuple[str, Mapping[str, Any]]:
         """Backend and settings of a session, or of a backend."""
         return await self._door.session_like(worker_id, target)
+
+    async def read_file(
+        self, worker_id: str, session_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> FileSlice:
+        """Read a part of a file and record it."""
+        check_path(path)
+        check_span(start, end)
+        work = partial(self._door.read_file, worker_id, session_id, path, start, end)
+        details = {"path": path, "start": start, "end": end}
+        return found_in(await self._on_file(worker_id, session_id, "read", details, work))
+
+    async def write_file(self, worker_id: str, session_id: str, path: str, data: bytes) -> None:
+        """Write a file, which is a step of the session's history."""
+        check_path(path)
+        work = partial(self._door.write_file, worker_id, session_id, path, data)
+        found_in(await self._on_file(worker_id, session_id, "write", details_of_write(path, data), work))
+
+    async def _on_file(
+        self,
+        worker_id: str,
+        session_id: str,
+        action: str,
+        details: Mapping[str, Any],
+        work: Callable[[], Awaitable[FileSlice | None]],
+    ) -> ToolResult:
+        backend, _ = await self._door.session_like(worker_id, session_id)  # raises what became of one that is gone
+        if session_id in self.catalog.backends:
+            if self.catalog.backend(session_id).sharing != "shared":
+                return await file_answer(work)  # it is no session, which is the answer
+            session_id = ""
+        async with self._locks.setdefault((worker_id, backend), anyio.Lock()):
+            answer = await file_answer(work)
+            if answer.code in _NOT_RECORDED:
+                return answer
+            if session_id and session_id not in self._histories:
+                self._histories.open(session_id, worker_id, backend, {})
+            request = self._histories.file_request(session_id, action, backend, **details)
+            if action == "write":
+                self._histories.advance(session_id, request)
+            return await self._record(request, answer)
 
     async def renew(self, worker_id: str, session_id: str) -> SessionInfo:
         """Start a session's idle time anew."""
@@ -166,187 +214,3 @@ class RecordingSandbox:
     async def status(self) -> Mapping[str, Any]:
         """States, load and limits."""
         return await self._door.status()
-
-
-class ReplayingSandbox:
-    """Answers every call from the file at ``path``. Schemas come from classes; no backend is started.
-
-    A call that was not recorded at this point of its session raises `ReplayMissError`.
-    """
-
-    def __init__(self, catalog: Catalog, path: Path, *, blobs: BlobStore) -> None:
-        self.catalog = catalog
-        self._path = path
-        self._store = AnswerStore(path)
-        self._blobs = blobs
-        self._histories = Histories()
-        self._sessions: dict[str, tuple[SessionInfo, Mapping[str, Any]]] = {}
-        self._opened = 0
-        self._closed: dict[str, str] = {}  # session → its worker
-        self._calls = CallLog(monotonic)
-
-    async def __aenter__(self) -> Self:
-        if not self._path.is_file():
-            raise SandboxError(f"no recording at {self._path}", code="not_found", hint="make one with record=")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._store.aclose()
-
-    async def execute(
-        self,
-        worker_id: str,
-        tool: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        session: str | None = None,
-        timeout_s: float | None = None,
-        call_id: str | None = None,
-    ) -> ToolResult:
-        """The recorded answer."""
-        run = partial(self._execute, worker_id, tool, params, session)
-        return await _once(self._calls, worker_id, tool, params, session, call_id, run)
-
-    async def _execute(
-        self, worker_id: str, tool: str, params: Mapping[str, Any] | None, session: str | None, call: Call
-    ) -> ToolResult:
-        try:
-            group, offered = self.catalog.find(tool)
-        except UnknownNameError as error:
-            return evolve(ToolResult.failure("unknown_tool", error.message, hint=error.hint), tool=tool)
-        arguments = offered.function.validate(params)
-        if isinstance(arguments, ToolResult):
-            return evolve(arguments, tool=tool)
-        try:
-            session_id = "" if group.sharing == "shared" else self._session_for(worker_id, group.name, session)
-        except Refusal as refusal:
-            return evolve(refusal.result, tool=tool)
-        request = self._histories.request(session_id, offered.function, arguments)
-        self._histories.advance(session_id, request)
-        call.ran = True
-        stored = await self._store.get(request.key)
-        if stored is None:
-            raise await self._miss(request)
-        result = loads(ToolResult, stored)
-        if result.truncation is not None and result.truncation.artifact not in self._blobs:
-            await anyio.to_thread.run_sync(self._blobs.put, result.text.encode("utf-8"))
-        return evolve(result, session_id=session_id)
-
-    async def _miss(self, request: Request) -> ReplayMissError:
-        nearest = await self._store.nearest(request.body)
-        asked = _short(request.body)
-        if nearest is None or nearest.request is None:
-            return ReplayMissError(f"{self._path} holds no answer to {asked}", hint="the recording is empty")
-        if nearest.request == request.body:
-            hint = "the same call is recorded, but after other calls in its session"
-        else:
-            hint = f"the nearest recorded call: {_short(nearest.request)}"
-        return ReplayMissError(f"{self._path} holds no answer to {asked}", hint=hint)
-
-    def _session_for(self, worker_id: str, backend: str, session_id: str | None) -> str:
-        if session_id is not None:
-            if self._closed.get(session_id) == worker_id:
-                raise Refusal(gone(session_id, "closed"))
-            return self._named(worker_id, session_id)[0].id
-        for info, _ in self._sessions.values():
-            if info.worker_id == worker_id and info.backend == backend:
-                return info.id
-        return self._open(worker_id, backend, {}).id
-
-    def _named(self, worker_id: str, session_id: str) -> tuple[SessionInfo, Mapping[str, Any]]:
-        found = self._sessions.get(session_id)
-        if found is None or found[0].worker_id != worker_id:
-            raise Refusal(no_session(session_id, worker_id))
-        return found
-
-    def _open(
-        self, worker_id: str, backend: str, settings: Mapping[str, Any], parent: str | None = None
-    ) -> SessionInfo:
-        self._opened += 1
-        info = SessionInfo(id=f"{backend}-{self._opened}", backend=backend, worker_id=worker_id, state="ready")
-        if parent is None:
-            self._histories.open(info.id, worker_id, backend, settings)
-        else:
-            self._histories.fork(info.id, parent, backend)
-        self._sessions[info.id] = info, settings
-        return info
-
-    async def create_session(
-        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None]
-    ) -> Mapping[str, SessionInfo]:
-        """Sessions by name only."""
-        groups = {name: self.catalog.backend(name) for name in backends}
-        return {
-            name: self._open(worker_id, name, backends[name] or {})
-            if group.sharing != "shared"
-            else SessionInfo(id=name, backend=name, worker_id=worker_id, state="ready")
-            for name, group in groups.items()
-        }
-
-    async def list_sessions(self, worker_id: str) -> Sequence[SessionInfo]:
-        """The worker's open sessions."""
-        return tuple(info for info, _ in self._sessions.values() if info.worker_id == worker_id)
-
-    async def session_like(self, worker_id: str, target: str) -> tuple[str, Mapping[str, Any]]:
-        """Backend and settings of a session, or of a backend."""
-        if target in self.catalog.backends:
-            return target, {}
-        info, settings = self._named(worker_id, target)
-        return info.backend, settings
-
-    async def fork(self, worker_id: str, session_id: str) -> SessionInfo:
-        """A session with the same history."""
-        if session_id in self.catalog.backends and self.catalog.backend(session_id).sharing == "shared":
-            raise cannot_fork(session_id)
-        info, settings = self._named(worker_id, session_id)
-        if not self.catalog.backend(info.backend).can_fork:
-            raise cannot_fork(info.backend)
-        return self._open(worker_id, info.backend, settings, session_id)
-
-    async def renew(self, worker_id: str, session_id: str) -> SessionInfo:
-        """Nothing expires here."""
-        return self._named(worker_id, session_id)[0]
-
-    async def close_session(self, worker_id: str, session_id: str) -> None:
-        """Forget a session."""
-        if self._sessions.pop(session_id, None) is not None:
-            self._closed[session_id] = worker_id
-        self._histories.close(session_id)
-
-    async def close_worker(self, worker_id: str) -> None:
-        """Forget the worker's sessions."""
-        for info in await self.list_sessions(worker_id):
-            await self.close_session(worker_id, info.id)
-
-    async def warmup(self, backends: Sequence[str] = ()) -> None:
-        """Nothing starts; unknown names are refused."""
-        for name in backends:
-            self.catalog.backend(name)
-
-    async def status(self) -> Mapping[str, Any]:
-        """What is replayed."""
-        backends = {name: {"state": "replayed"} for name in self.catalog.backends}
-        return {"backends": backends, "api_tools": {}, "sessions": len(self._sessions), "replay": str(self._path)}
-
-
-async def _once(
-    calls: CallLog,
-    worker_id: str,
-    tool: str,
-    params: Mapping[str, Any] | None,
-    session: str | None,
-    call_id: str | None,
-    run: Any,
-) -> ToolResult:
-    if call_id is None:
-        result: ToolResult = await run(Call())
-        return result
-    result = await calls.once((worker_id, call_id), fingerprint(tool, params, session), run)
-    return evolve(result, call_id=call_id)
-
-
-def _short(body: bytes) -> str:
-    text = body.decode("utf-8", "replace")
-    return text if len(text) <= 400 else text[:400] + "…"

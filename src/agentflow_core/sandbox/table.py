@@ -32,6 +32,8 @@ class SessionTable:
         self._gone: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._unannounced: OrderedDict[tuple[str, str], LiveSession] = OrderedDict()
         self._numbers: dict[str, int] = {}
+        self._left: OrderedDict[str, int] = OrderedDict()
+        self.departures = 0  #: how many workers have left so far; what a request notes when it begins
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(tuple(self._live.values()))
@@ -72,6 +74,16 @@ class SessionTable:
     def announce(self, live: LiveSession) -> None:
         """Have the worker told, at its next call without a session, that this one is gone with its state."""
         _remember(self._unannounced, (live.worker_id, live.session.backend), live)
+
+    def leave(self, worker_id: str) -> None:
+        """The worker leaves: what it has asked for by now opens no session any more."""
+        self.departures += 1
+        _remember(self._left, worker_id, self.departures)
+
+    def check_present(self, worker_id: str, since: int) -> None:
+        """Raise `SandboxError` if the worker has left since so many had."""
+        if self._left and self._left.get(worker_id, 0) > since:
+            raise SandboxError(f"worker {worker_id!r} was closed before its session was opened", code="cancelled")
 
     def forget_worker(self, worker_id: str) -> None:
         """Nothing is left to tell the worker."""

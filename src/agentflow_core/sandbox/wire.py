@@ -1,11 +1,14 @@
 """What client and server say to each other: requests as records, answers as envelopes, both as JSON.
 
-Every JSON body that a server sends is a `ToolResult` envelope, of success and of failure, whatever the route.
+Every JSON body that a server sends is a `ToolResult` envelope, of success and of failure, whatever the route. What
+opens a session or calls a tool may be sent again under the same ``call_id``: it is answered, and not done twice.
 
 - ``POST /v1/execute`` answers with the result of the call: `decode_result`. Its ``tool`` is set, also where the
   engine refused the call (``unknown_tool``, ``overloaded`` …).
 - Everything else answers with what was asked for in ``data``: a session as `load_session` reads it, a batch as
   ``{"results": [envelope …]}``, which `load_result` reads one by one.
+- ``GET`` and ``PUT /v1/sessions/{id}/files/{path}`` carry bytes. Their failure names the session in ``session_id``
+  where it was asked in it, and nothing there where the session itself was refused.
 - An envelope with ``ok`` false and an empty ``tool`` is the failure of the framework: `failure_from` is its exception.
 
 A session in a path is found by its id under every worker of the token; the query's ``worker_id`` narrows that to one.
@@ -38,6 +41,7 @@ __all__ = [
     "BatchRequest",
     "CreateSessionRequest",
     "ExecuteRequest",
+    "ForkRequest",
     "HeartbeatRequest",
     "WarmupRequest",
     "decode_result",
@@ -91,6 +95,14 @@ class CreateSessionRequest:
 
     backends: Mapping[str, Mapping[str, Any] | None] = _told("backends by name, with the session's settings or null")
     worker_id: str | None = _told("the caller's own label; default: main", None)
+    call_id: str | None = _told("chosen by the caller: a repeated request is answered with what it opened", None)
+
+
+@frozen(kw_only=True)
+class ForkRequest:
+    """A session to copy. Body of ``POST /v1/sessions/{id}/fork``, where it may be left out; data: the new session."""
+
+    call_id: str | None = _told("chosen by the caller: a repeated request is answered with what it opened", None)
 
 
 @frozen(kw_only=True)
@@ -107,7 +119,7 @@ class HeartbeatRequest:
     workers: tuple[str, ...] = _told("other workers of the same client that live too", ())
 
 
-Request = ExecuteRequest | BatchRequest | CreateSessionRequest | WarmupRequest | HeartbeatRequest
+Request = ExecuteRequest | BatchRequest | CreateSessionRequest | ForkRequest | WarmupRequest | HeartbeatRequest
 
 
 def encode_request(request: Request) -> bytes:

@@ -12,6 +12,7 @@ from agentflow_core.records import ToolResult
 if TYPE_CHECKING:
     from agentflow_core.interfaces import SessionInfo
     from agentflow_core.records import Observation
+    from agentflow_core.sandbox.backend import FileSlice
     from agentflow_core.sandbox.catalog import Catalog
     from agentflow_core.sandbox.replaying import Replayed
 
@@ -40,7 +41,7 @@ class Door(Protocol):
         ...
 
     async def create_session(
-        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None]
+        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None], *, call_id: str | None = None
     ) -> Mapping[str, SessionInfo]:
         """Open sessions, all or none."""
         ...
@@ -53,12 +54,22 @@ class Door(Protocol):
         """Backend and settings of a session, or of a backend."""
         ...
 
-    async def fork(self, worker_id: str, session_id: str) -> SessionInfo:
+    async def fork(self, worker_id: str, session_id: str, *, call_id: str | None = None) -> SessionInfo:
         """Copy a session."""
         ...
 
     async def renew(self, worker_id: str, session_id: str) -> SessionInfo:
         """Start a session's idle time anew."""
+        ...
+
+    async def read_file(
+        self, worker_id: str, session_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> FileSlice:
+        """A part of a file of a session."""
+        ...
+
+    async def write_file(self, worker_id: str, session_id: str, path: str, data: bytes) -> None:
+        """Put a file into a session."""
         ...
 
     async def close_session(self, worker_id: str, session_id: str) -> None:
@@ -92,15 +103,20 @@ class WorkerView:
         return self._worker_id
 
     async def create_session(
-        self, backends: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None]
+        self,
+        backends: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
+        *,
+        call_id: str | None = None,
     ) -> Mapping[str, SessionInfo]:
         """Open a session of one backend, of several, or of several with their settings; all or none, by backend.
 
-        Calls that name no session go to the worker's oldest session of the backend that is open.
+        Calls that name no session go to the worker's oldest session of the backend that is open. What is repeated
+        with the ``call_id`` of an earlier request is answered with what that opened, and opens nothing.
 
         Raises:
             UnknownNameError: a backend that is not offered.
-            SandboxError: a session cannot start, or there are too many (code ``overloaded``).
+            SandboxError: a session cannot start, there are too many (code ``overloaded``), or the ``call_id`` was used
+                for another request (code ``conflict``).
         """
         if isinstance(backends, str):
             wanted: Mapping[str, Mapping[str, Any] | None] = {backends: None}
@@ -108,7 +124,7 @@ class WorkerView:
             wanted = backends
         else:
             wanted = dict.fromkeys(backends)
-        return await self._door.create_session(self._worker_id, wanted)
+        return await self._door.create_session(self._worker_id, wanted, call_id=call_id)
 
     async def execute(
         self,
@@ -189,17 +205,38 @@ class WorkerView:
         """The worker's open sessions, in order of opening."""
         return await self._door.list_sessions(self._worker_id)
 
-    async def fork(self, session: str) -> SessionInfo:
-        """A new session with a copy of the state that shares nothing.
+    async def fork(self, session: str, *, call_id: str | None = None) -> SessionInfo:
+        """A new session with a copy of the state that shares nothing; a ``call_id`` as `create_session` has it.
 
         Raises:
-            SandboxError: the backend cannot fork (code ``unsupported``), or there is no such session.
+            SandboxError: the backend cannot fork (code ``unsupported``), there is no such session, or the ``call_id``
+                was used for another request (code ``conflict``).
         """
-        return await self._door.fork(self._worker_id, session)
+        return await self._door.fork(self._worker_id, session, call_id=call_id)
 
     async def renew(self, session: str) -> SessionInfo:
         """Start the session's idle time anew."""
         return await self._door.renew(self._worker_id, session)
+
+    async def read_file(self, session: str, path: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes ``[start, end)`` of a file of the session, ``end`` None for the rest of it.
+
+        The path is one of the session's own, as its tools take it. It takes its turn as a call does.
+
+        Raises:
+            SandboxError: the backend has no files (code ``unsupported``), there is no such session or file (code
+                ``not_found``), or it is too large to be read at once: give ``start`` and ``end``.
+        """
+        return (await self._door.read_file(self._worker_id, session, path, start, end)).data
+
+    async def write_file(self, session: str, path: str, data: bytes) -> None:
+        """Put a file into the session, whole or not at all, in the place of one that is there.
+
+        Raises:
+            SandboxError: the backend has no files (code ``unsupported``), there is no such session (code
+                ``not_found``), or no room (code ``disk_limit``).
+        """
+        await self._door.write_file(self._worker_id, session, path, data)
 
     async def close_session(self, session: str) -> None:
         """Close a session: what runs in it is cancelled. Closing a closed one does nothing."""

@@ -15,7 +15,7 @@ from anyio import CancelScope, EndOfStream
 from attrs import evolve
 
 from agentflow_core.errors import SandboxError
-from agentflow_core.sandbox.launchers.bwrap_arguments import bwrap_arguments, entering_command, write_etc
+from agentflow_core.sandbox.launchers.bwrap_arguments import AGENT_UID, bwrap_arguments, entering_command, write_etc
 from agentflow_core.sandbox.launchers.cgroups import Cgroup, Hierarchies, find_hierarchies
 from agentflow_core.sandbox.launchers.folders import can_enter, give, open_control
 from agentflow_core.sandbox.launchers.ledger import Taken
@@ -23,7 +23,7 @@ from agentflow_core.sandbox.launchers.owner import Owner, base_env, check_spec
 from agentflow_core.sandbox.launchers.processes import rlimits, signal_inside, spawn, wait_for
 from agentflow_core.sandbox.launchers.seccomp import seccomp_filter
 from agentflow_core.sandbox.launchers.session import Holdings, ProcessSession
-from agentflow_core.sandbox.launchers.spec import CONTROL, WORKSPACE
+from agentflow_core.sandbox.launchers.spec import CONTROL, WORKSPACE, Entrance
 from agentflow_core.sandbox.launchers.streams import ByteReader, pipe
 from agentflow_core.sandbox.launchers.uids import UidRange
 
@@ -175,9 +175,10 @@ class BwrapLauncher(Owner):
         staged: list[tuple[Path, Path]] = []  # sources, and where they are mounted
         workspace = None if spec.workspace is None else _staged(spec.workspace.absolute(), uid, folder, staged)
         binds = [evolve(bind, source=_staged(bind.source.absolute(), uid, folder, staged)) for bind in spec.binds]
+        env = base_env(spec, home=WORKSPACE if workspace is not None else "/tmp")
         options = bwrap_arguments(
             spec,
-            env=base_env(spec, home=WORKSPACE if workspace is not None else "/tmp"),
+            env=env,
             etc=self._etc,
             control=control.control.folder,
             workspace=workspace,
@@ -257,6 +258,9 @@ class BwrapLauncher(Owner):
             signal_one=init.signal,
             failure=lambda: _failure(status),
             proxy=proxy,
+            entrance=None
+            if uid is None
+            else Entrance(doors=cgroup.all_doors, uid=AGENT_UID, rlimits=floor, filter=self._filter, env=env),
         )
 
 

@@ -188,6 +188,13 @@ class Cgroup:
                 _write(folder / "cgroup.procs", str(pid))
 
     @property
+    def all_doors(self) -> tuple[Path, ...]:
+        """As `doors`, of both versions: for a process that nobody has to start."""
+        return tuple(
+            folder / ("tasks" if each.version == 1 else "cgroup.procs") for folder, each in self._groups.items()
+        )
+
+    @property
     def must_join(self) -> bool:
         """Is there something for `join` to do?"""
         return any(each.version == 2 for each in self._groups.values())
@@ -229,8 +236,8 @@ def usage_of(pid: int, name: str) -> Usage | None:
     for version, root, mount_point, controllers in map(_tree, lines):
         if version == 0:
             continue
-        path = paths.get(min(controllers, default=""), "")
-        if name in path and (folder := _below(mount_point, root, path)) is not None:
+        folder = _below(mount_point, root, paths.get(min(controllers, default=""), "/"))
+        if folder is not None and name in str(folder):
             named = controllers if version == 1 else set(_read(folder / "cgroup.controllers").split())
             groups[folder] = Hierarchy(version=version, parent=folder, controllers=frozenset(named))
     return _counted(groups) if groups else None

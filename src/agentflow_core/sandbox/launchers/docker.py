@@ -61,6 +61,7 @@ def connect() -> Any:
     try:
         _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
         client = docker.from_env(timeout=TIMEOUT_S, max_pool_size=CALLS)
+        client.api.headers["Connection"] = "close"  # the SDK would keep one for each path, which nobody asks again
         client.ping()
     except (docker.errors.DockerException, OSError) as error:
         raise SandboxError(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agentflow_core.sandbox.launchers.folders import OpenControl
     from agentflow_core.sandbox.launchers.proxy.serving import Proxy
     from agentflow_core.sandbox.launchers.session import Holdings
+    from agentflow_core.sandbox.launchers.spec import Entrance
 
 __all__ = ["DockerSession"]
 
@@ -58,6 +59,7 @@ class DockerSession(Watched):
         self.workspace = WORKSPACE
         self.control = control.control
         self.enforced = enforced
+        self.entrance: Entrance | None = None
         self._control = control
         self._holdings = holdings
         self._api = api

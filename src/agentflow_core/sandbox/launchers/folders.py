@@ -113,7 +113,8 @@ def _entries(root: Path) -> Iterator[os.DirEntry[str]]:
     pending = [str(root)]
     while pending:
         try:
-            entries = list(os.scandir(pending.pop()))
+            with os.scandir(pending.pop()) as found:
+                entries = list(found)
         except OSError:  # it vanished, or its path is too long to be opened
             continue
         for entry in entries:

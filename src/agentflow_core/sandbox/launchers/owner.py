@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Owner", "base_env", "check_spec"]
 
 _log = logging.getLogger("agentflow_core.sandbox")
+#: What is so on this machine, and no failure of a session.
+_machine_log = logging.getLogger("agentflow_core.sandbox.launchers")
 
 
 class _Owned(Protocol):
@@ -151,7 +153,9 @@ class Owner:
         missing = sorted(name for name in ("memory", "pids", "cpu", "seccomp") if enforced.get(name) == "none")
         if new := [name for name in missing if name not in self._told]:
             self._told.update(new)
-            _log.warning("the launcher %r cannot limit %s of sessions on this machine", self.name, ", ".join(new))
+            _machine_log.warning(
+                "the launcher %r cannot limit %s of sessions on this machine", self.name, ", ".join(new)
+            )
 
 
 def check_spec(spec: LaunchSpec) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agentflow_core.sandbox.launchers.folders import OpenControl
     from agentflow_core.sandbox.launchers.processes import Spawned
     from agentflow_core.sandbox.launchers.proxy.serving import Proxy
+    from agentflow_core.sandbox.launchers.spec import Entrance
 
 __all__ = ["Holdings", "ProcessSession", "Watched", "as_returncode"]
 
@@ -130,6 +131,7 @@ class ProcessSession(Watched):
         signal_one: Callable[[int, int, bool], bool],
         failure: Callable[[], Awaitable[str]],
         proxy: Proxy | None = None,
+        entrance: Entrance | None = None,
     ) -> None:
         super().__init__(folder=folder, disk_bytes=disk_bytes, proxy=proxy)
         self.id = id
@@ -141,6 +143,7 @@ class ProcessSession(Watched):
         self.stdout = spawned.stdout
         self.stderr = spawned.stderr
         self.enforced = enforced
+        self.entrance = entrance
         self._spawned = spawned
         self._control = control
         self._cgroup = cgroup

@@ -25,6 +25,7 @@ __all__ = [
     "Confined",
     "Control",
     "Ended",
+    "Entrance",
     "LaunchSpec",
     "Launcher",
     "Limits",
@@ -168,6 +169,21 @@ class Ended:
     detail: str = ""
 
 
+@frozen(kw_only=True)
+class Entrance:
+    """How a process of root's makes itself one of a session's, as one that was started in it is.
+
+    It joins the namespaces of ``Confined.pid`` and the groups, and takes on user, limits and filter, before it runs
+    anything of the session's.
+    """
+
+    doors: tuple[Path, ...]  #: files of control groups; a process of one thread that writes ``0`` has joined
+    uid: int  #: and gid, inside
+    rlimits: Mapping[str, int]  #: by the names that ``prlimit`` knows
+    filter: bytes | None  #: of system calls, as ``struct sock_filter[]``
+    env: Mapping[str, str] = field(repr=False)
+
+
 class Confined(Protocol):
     """A running session. Whoever started it closes it: ``async with await launcher.start(spec) as confined``."""
 
@@ -180,6 +196,7 @@ class Confined(Protocol):
     stdout: ByteReader
     stderr: ByteReader
     enforced: Mapping[str, str]  #: limit or boundary → by what it is held, ``none`` if it is not
+    entrance: Entrance | None  #: None where no other process can join
     ended: Ended | None
 
     async def wait(self) -> Ended:

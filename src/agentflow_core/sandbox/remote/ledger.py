@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-__all__ = ["Held", "Ledger", "Reason"]
+__all__ = ["GONE", "Held", "Ledger", "Reason"]
 
 Reason = Literal["closed", "expired", "lost"]
+#: What became of a session that is held here, by the code with which its server says so: one that it does not know
+#: was lost when the server began anew.
+GONE: dict[str, Reason] = {"not_found": "lost", "session_expired": "expired", "session_lost": "lost"}
 _REMEMBERED = 1000
 
 

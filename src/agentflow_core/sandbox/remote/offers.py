@@ -105,6 +105,7 @@ def _group(
         tools={tool: _offered(tool, row, url, local) for tool, row in sorted(rows.items())},
         sharing=backend["sharing"],
         can_fork=backend["forkable"],
+        has_files=bool(backend.get("files")),
         provider=url,
     )
 

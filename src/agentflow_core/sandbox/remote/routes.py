@@ -9,10 +9,13 @@ from attrs import evolve
 
 from agentflow_core.errors import SandboxError
 from agentflow_core.records import ToolResult
+from agentflow_core.sandbox.backend import FileSlice
 from agentflow_core.sandbox.remote.transport import ANSWER_S
+from agentflow_core.sandbox.sessions import Refusal
 from agentflow_core.sandbox.wire import (
     CreateSessionRequest,
     ExecuteRequest,
+    ForkRequest,
     HeartbeatRequest,
     WarmupRequest,
     decode_result,
@@ -60,11 +63,11 @@ class Routes:
         return evolve(result, tool=request.tool)  # a label or a body that the server does not take
 
     async def create_sessions(
-        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None]
+        self, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None], call_id: str
     ) -> dict[str, SessionInfo]:
-        """Open sessions, all or none, by backend. Not repeated where the server may have opened them already."""
-        body = encode_request(CreateSessionRequest(backends=backends, worker_id=worker_id))
-        answer = await self._transport.send("POST", "/v1/sessions", body, is_call=True, may_repeat=False)
+        """Open sessions, all or none, by backend; once, however often it is asked under the id."""
+        body = encode_request(CreateSessionRequest(backends=backends, worker_id=worker_id, call_id=call_id))
+        answer = await self._transport.send("POST", "/v1/sessions", body, is_call=True)
         return {name: load_session(value) for name, value in self._data(answer).items()}
 
     async def sessions(self, worker_id: str) -> list[SessionInfo]:
@@ -72,10 +75,10 @@ class Routes:
         answer = await self._transport.send("GET", f"/v1/sessions?{urlencode({'worker_id': worker_id})}")
         return [load_session(value) for value in self._data(answer)["sessions"]]
 
-    async def fork(self, worker_id: str, session_id: str) -> SessionInfo:
-        """A copy of a session. Not repeated where the server may have made it already."""
-        path = _session(worker_id, session_id, "/fork")
-        return load_session(self._data(await self._transport.send("POST", path, is_call=True, may_repeat=False)))
+    async def fork(self, worker_id: str, session_id: str, call_id: str) -> SessionInfo:
+        """A copy of a session; one, however often it is asked for under the id."""
+        path, body = _session(worker_id, session_id, "/fork"), encode_request(ForkRequest(call_id=call_id))
+        return load_session(self._data(await self._transport.send("POST", path, body, is_call=True)))
 
     async def renew(self, worker_id: str, session_id: str) -> SessionInfo:
         """Start a session's idle time anew."""
@@ -120,16 +123,32 @@ class Routes:
         """The bytes ``[start, end)`` of an artifact."""
         if end is not None and end <= start:
             return b""
+        answer = await self._part(f"/v1/artifacts/{quote(sha256, safe='')}", start, end)
+        if answer.status not in (200, 206, 416):
+            raise failure_from(self._envelope(answer))
+        return _slice(answer, start, end).data
+
+    async def read_file(self, worker_id: str, session_id: str, path: str, start: int, end: int | None) -> FileSlice:
+        """The bytes ``[start, end)`` of a file of a session. Raises `Refusal` where it was not asked in the session."""
+        last = end if end is None or end > start else start + 1  # HTTP has no empty range
+        answer = await self._part(_file(worker_id, session_id, path), start, last, is_call=True)
+        if answer.status not in (200, 206, 416):
+            raise _of_files(self._envelope(answer))
+        found = _slice(answer, start, last)
+        return found if end == last else evolve(found, data=b"")
+
+    async def write_file(self, worker_id: str, session_id: str, path: str, data: bytes) -> None:
+        """Put a file into a session. Raises `Refusal` where it was not asked in the session."""
+        url, media_type = _file(worker_id, session_id, path), "application/octet-stream"
+        answer = await self._transport.send("PUT", url, data, media_type=media_type, is_call=True)
+        result = self._envelope(answer)
+        if not result.ok:
+            raise _of_files(result)
+
+    async def _part(self, path: str, start: int, end: int | None, *, is_call: bool = False) -> Answer:
         last = "" if end is None else end - 1
         headers = {"Range": f"bytes={start}-{last}"} if start or end is not None else {}
-        answer = await self._transport.send("GET", f"/v1/artifacts/{quote(sha256, safe='')}", headers=headers)
-        if answer.status == 206:
-            return answer.body
-        if answer.status == 416:  # begins after its end
-            return b""
-        if answer.status != 200:
-            raise failure_from(self._envelope(answer))
-        return answer.body[start:end]
+        return await self._transport.send("GET", path, headers=headers, is_call=is_call)
 
     def _data(self, answer: Answer) -> Any:
         result = self._envelope(answer)
@@ -149,6 +168,24 @@ class Routes:
         if answer.status == 401:
             raise SandboxError(f"{url}: {result.message}", code="unauthenticated", hint=_TOKEN_HINT)
         return result
+
+
+def _file(worker_id: str, session_id: str, path: str) -> str:
+    return _session(worker_id, session_id, f"/files/{quote(path, safe='')}")
+
+
+def _slice(answer: Answer, start: int, end: int | None) -> FileSlice:
+    """The bytes of an answer: the part that was asked for, the whole, or (416) that the part begins after its end."""
+    total = answer.headers.get("content-range", "").rpartition("/")[2]
+    size = int(total) if total.isdigit() else len(answer.body)
+    if answer.status == 416:
+        return FileSlice(data=b"", size=size)
+    return FileSlice(data=answer.body if answer.status == 206 else answer.body[start:end], size=size)
+
+
+def _of_files(result: ToolResult) -> SandboxError:
+    """The failure of reading or writing a file; the session that it names did what it could."""
+    return failure_from(result) if result.session_id else Refusal(result)
 
 
 def _session(worker_id: str, session_id: str, action: str = "") -> str:

@@ -115,21 +115,23 @@ class Transport:
         path: str,
         content: bytes | None = None,
         *,
+        media_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
         is_call: bool = False,
-        may_repeat: bool = True,
         patience_s: float | None = None,
         answer_s: float = ANSWER_S,
     ) -> Answer:
         """The server's answer, whatever its status but 429, for which it is asked again until ``calm_s`` is over.
 
+        A request whose answer is lost is sent again: what must not be done twice says an id of its own.
+
         Args:
             method: GET, POST, PUT or DELETE.
             path: with its query, quoted.
-            content: the body, JSON.
+            content: the body.
+            media_type: of the body.
             headers: beside the token.
             is_call: it takes one of the slots; what keeps sessions alive or closes them never waits behind calls.
-            may_repeat: the server runs it once however often it is sent; else it is sent again only if it never left.
             patience_s: instead of that of the transport.
             answer_s: how long the server may say nothing before its connection counts as failed.
 
@@ -139,7 +141,7 @@ class Transport:
         patience_s = self._patience_s if patience_s is None else patience_s
         request_headers = [*self._headers, *(headers or {}).items()]
         if content is not None:
-            request_headers += [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+            request_headers += [("Content-Type", media_type), ("Content-Length", str(len(content)))]
         url = self.url + path
         failures = 0
         give_up_at: float | None = None
@@ -148,9 +150,7 @@ class Transport:
             try:
                 async with self._slots if is_call else nullcontext():
                     answer = await self._attempt(method, url, content, request_headers, answer_s)
-            except Unreachable as error:
-                if error.was_sent and not may_repeat:
-                    raise self._unknown(error) from error
+            except Unreachable:
                 give_up_at = anyio.current_time() + patience_s if give_up_at is None else give_up_at
                 pause_s = self._pause(failures)
                 failures += 1
@@ -215,13 +215,6 @@ class Transport:
     def _away(self, detail: str, *, was_sent: bool) -> Unreachable:
         message = f"no sandbox server answers at {self.url}: {detail}"
         return Unreachable(message, hint=_start(self.url), was_sent=was_sent)
-
-    def _unknown(self, error: Unreachable) -> Unreachable:
-        return Unreachable(
-            f"the answer was lost, so what became of the request is not known: {error.message}",
-            hint="list_sessions() says what is open",
-            was_sent=True,
-        )
 
     def _silent(self) -> Unreachable:
         return Unreachable(

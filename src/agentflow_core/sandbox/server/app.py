@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from agentflow_core.sandbox.server.access import STRANGER
 from agentflow_core.sandbox.server.bodies import ClientGone, read_body
 from agentflow_core.sandbox.server.exchange import Exchange
 from agentflow_core.sandbox.server.logs import CALLS
+from agentflow_core.sandbox.server.mcp import MCP, MCP_METHODS
 from agentflow_core.sandbox.server.openapi import openapi
 from agentflow_core.sandbox.server.replies import Rejected, Reply, failure_of, reply_with, send_reply
 from agentflow_core.sandbox.server.routes import EXECUTE, OPERATIONS, Operation
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from agentflow_core.sandbox.server.access import Caller, HostGuard, Tokens
     from agentflow_core.sandbox.server.handlers import Handlers
+    from agentflow_core.sandbox.server.mcp import McpRoute
 
 __all__ = ["App"]
 
@@ -38,7 +41,7 @@ class App:
     request is handled in its own task, which goes on when the caller goes away.
     """
 
-    def __init__(self, handlers: Handlers, tokens: Tokens, guard: HostGuard) -> None:
+    def __init__(self, handlers: Handlers, mcp: McpRoute, tokens: Tokens, guard: HostGuard) -> None:
         self.handlers = handlers
         self._tokens = tokens
         self._guard = guard
@@ -46,8 +49,9 @@ class App:
         document = _Constant(Reply(200, orjson.dumps(openapi())))
         self._router = Router(
             [
-                *(Route(one.path, _Endpoint(handlers, one), methods=[one.method]) for one in OPERATIONS),
+                *(_route(one, _Endpoint(handlers, one)) for one in OPERATIONS),
                 Route("/openapi.json", document, methods=["GET"]),
+                Route(MCP, _Streaming(mcp), methods=MCP_METHODS),
             ],
             redirect_slashes=False,
             default=_no_route,
@@ -62,7 +66,8 @@ class App:
         exchange = Exchange(dict(scope["headers"]), scope["query_string"])
         try:
             reply = await self._answer(exchange, path, method, scope, receive, send)
-            await send_reply(send, reply, with_body=method != "HEAD")
+            if not exchange.is_answered:
+                await send_reply(send, reply, with_body=method != "HEAD")
         except ClientGone:
             return
         finally:
@@ -107,6 +112,12 @@ class App:
         raise Rejected(failure, headers=((b"www-authenticate", b"Bearer"),))
 
 
+def _route(operation: Operation, endpoint: _Endpoint) -> Route:
+    route = Route(operation.path, endpoint, methods=[operation.method])
+    route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)  # the path of a file may hold a line break
+    return route
+
+
 class _Endpoint:
     """One operation: may the caller, is the request whole, is the server open; then the handler."""
 
@@ -135,6 +146,16 @@ class _Endpoint:
         return reply
 
 
+class _Streaming:
+    """``/mcp``, which sends its answers itself."""
+
+    def __init__(self, mcp: McpRoute) -> None:
+        self._mcp = mcp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["reply"] = await self._mcp.answer(scope["exchange"], scope, receive, send)
+
+
 class _Constant:
     """The same answer to everybody."""
 
@@ -146,7 +167,9 @@ class _Constant:
 
 
 async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
-    failure = ToolResult.failure("not_found", "there is no such route", hint="/openapi.json lists the routes")
+    failure = ToolResult.failure(
+        "not_found", "there is no such route", hint="/openapi.json lists the routes, and /mcp is for MCP"
+    )
     raise Rejected(failure)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from agentflow_core.sandbox.server.access import STRANGER
 from agentflow_core.sandbox.server.bodies import label_of
 from agentflow_core.sandbox.wire import DEFAULT_WORKER
+
+if TYPE_CHECKING:
+    import anyio
 
 __all__ = ["Exchange"]
 
@@ -15,11 +18,13 @@ __all__ = ["Exchange"]
 class Exchange:
     """Who asks for what, and what the log will say of it."""
 
-    __slots__ = ("body", "caller", "headers", "is_inside", "log", "path", "query_string")
+    __slots__ = ("body", "caller", "headers", "is_answered", "is_inside", "log", "path", "query_string", "work")
 
     def __init__(self, headers: dict[bytes, bytes], query_string: bytes = b"") -> None:
         self.caller = STRANGER
         self.is_inside = False  # does the gate count it?
+        self.is_answered = False  # has the handler begun to send the answer itself?
+        self.work: anyio.Event | None = None  # set at the end of what goes on without the caller
         self.headers = headers
         self.query_string = query_string
         self.path: dict[str, str] = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio.lowlevel
 import anyio.to_thread
 from attrs import evolve, field, frozen
 
@@ -17,14 +17,18 @@ from agentflow_core.errors import AgentFlowError, DataError
 from agentflow_core.records import ToolResult, clean_json
 from agentflow_core.sandbox.server.batches import run_batch
 from agentflow_core.sandbox.server.bodies import label_of, parse, read_json
+from agentflow_core.sandbox.server.formats import FORMATS
 from agentflow_core.sandbox.server.gate import Gate
 from agentflow_core.sandbox.server.metrics import Metrics
+from agentflow_core.sandbox.server.ranges import asked_range, bytes_reply
 from agentflow_core.sandbox.server.replies import Rejected, Reply, failure_of, reply_to_call, reply_with
+from agentflow_core.sandbox.sessions import Refusal
 from agentflow_core.sandbox.wire import (
     HEARTBEAT_S,
     BatchRequest,
     CreateSessionRequest,
     ExecuteRequest,
+    ForkRequest,
     HeartbeatRequest,
     WarmupRequest,
     dump_result,
@@ -32,8 +36,6 @@ from agentflow_core.sandbox.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agentflow_core.interfaces import SessionInfo
     from agentflow_core.sandbox.engine import SandboxEngine
     from agentflow_core.sandbox.server.exchange import Exchange
@@ -43,7 +45,8 @@ __all__ = ["Handlers", "ServerFacts"]
 
 _log = logging.getLogger("agentflow_core.server")
 PROTOCOL = 1
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+#: Turns of the loop in which requests that came before this one, on connections not yet accepted, are read and begin.
+_OVERTAKEN_TURNS = 16
 
 
 @frozen(kw_only=True)
@@ -68,6 +71,11 @@ class Handlers:
         self._tools: dict[str, ToolResult] = {}
         self._names = frozenset(engine.catalog.tools())
 
+    @property
+    def tool_names(self) -> list[str]:
+        """The tools that are offered, sorted."""
+        return sorted(self._names)
+
     # ---- calls
 
     async def execute(self, exchange: Exchange) -> Reply:
@@ -91,18 +99,21 @@ class Handlers:
         exchange.log["calls"] = len(request.calls)
 
         async def execute(call: ExecuteRequest) -> ToolResult:
-            worker = self._worker_of(exchange, request.worker_id, call.session_id)
-            try:
-                result = await self._run(worker, call)
-            except Exception as error:  # noqa: BLE001 - one call's failure is its own result
-                result = failure_of(error, debug=self.facts.debug)
-            else:
-                result = result if result.tool else evolve(result, tool=call.tool)
-            self._count(call.tool, result)
-            return result
+            return await self.result_of(self._worker_of(exchange, request.worker_id, call.session_id), call)
 
         results = await run_batch(request, self._has_session, execute)
         return _value({"results": [dump_result(result) for result in results]})
+
+    async def result_of(self, worker: str, call: ExecuteRequest) -> ToolResult:
+        """Run one call of the engine's worker; what is raised is a result too."""
+        try:
+            result = await self._run(worker, call)
+        except Exception as error:  # noqa: BLE001 - one call's failure is its own result
+            result = failure_of(error, debug=self.facts.debug)
+        else:
+            result = result if result.tool else evolve(result, tool=call.tool)
+        self._count(call.tool, result)
+        return result
 
     def _has_session(self, tool: str) -> bool:
         return tool in self._names and self.engine.catalog.sharing_of(tool) != "shared"
@@ -137,8 +148,9 @@ class Handlers:
         """Open sessions, all or none."""
         request = parse(CreateSessionRequest, read_json(exchange.body))
         worker = exchange.worker(request.worker_id)
+        exchange.log["call_id"] = request.call_id
         self.heartbeats.seen(worker)
-        infos = await self.engine.create_session(worker, request.backends)
+        infos = await self.engine.create_session(worker, request.backends, call_id=request.call_id)
         return _value({name: self._told(exchange, info) for name, info in infos.items()}, status=201)
 
     async def list_sessions(self, exchange: Exchange) -> Reply:
@@ -171,9 +183,42 @@ class Handlers:
 
     async def fork(self, exchange: Exchange) -> Reply:
         """Copy a session."""
+        request = parse(ForkRequest, read_json(exchange.body)) if exchange.body else ForkRequest()
+        session_id, worker = self._named(exchange)
+        exchange.log["call_id"] = request.call_id
+        self.heartbeats.seen(worker)
+        info = await self.engine.fork(worker, session_id, call_id=request.call_id)
+        return _value(self._told(exchange, info), status=201)
+
+    async def read_file(self, exchange: Exchange) -> Reply:
+        """The bytes of a file of a session, or one range of them."""
         session_id, worker = self._named(exchange)
         self.heartbeats.seen(worker)
-        return _value(self._told(exchange, await self.engine.fork(worker, session_id)), status=201)
+        read = partial(self.engine.read_file, worker, session_id, exchange.path["path"])
+        asked = asked_range(exchange.headers.get(b"range"))
+        try:
+            if asked is None:
+                return bytes_reply((await read()).data, what="file")
+            start = asked.start if asked.suffix is None else asked.start_in((await read(0, 0)).size)
+            found = await read(start, asked.end)
+        except AgentFlowError as error:
+            return self._failed_in(session_id, error)
+        return bytes_reply(found.data, what="file", start=start, size=found.size)
+
+    async def write_file(self, exchange: Exchange) -> Reply:
+        """Put a file into a session, in the place of one that is there."""
+        session_id, worker = self._named(exchange)
+        self.heartbeats.seen(worker)
+        try:
+            await self.engine.write_file(worker, session_id, exchange.path["path"], exchange.body)
+        except AgentFlowError as error:
+            return self._failed_in(session_id, error)
+        return _value(None)
+
+    def _failed_in(self, session_id: str, error: AgentFlowError) -> Reply:
+        """The answer names the session where it is not the session that was refused."""
+        result = failure_of(error, debug=self.facts.debug)
+        return reply_with(result if isinstance(error, Refusal) else evolve(result, session_id=session_id))
 
     def _named(self, exchange: Exchange) -> tuple[str, str]:
         session_id = label_of(exchange.path["session_id"], "session_id") or ""
@@ -199,6 +244,8 @@ class Handlers:
         """Close all sessions of the worker."""
         worker = exchange.worker(_worker_label(exchange))
         self.heartbeats.forget(worker)
+        for _ in range(_OVERTAKEN_TURNS):
+            await anyio.lowlevel.checkpoint()
         await self.engine.close_worker(worker)
         return _value(None)
 
@@ -218,12 +265,12 @@ class Handlers:
     async def list_tools(self, exchange: Exchange) -> Reply:
         """The tools, in one of three formats."""
         form = exchange.query.get("format", "native")
-        if form not in _FORMATS:
-            message = f"format: expected one of {', '.join(_FORMATS)}"
+        if form not in FORMATS:
+            message = f"format: expected one of {', '.join(FORMATS)}"
             raise Rejected(ToolResult.failure("invalid_argument", message))
         if form not in self._tools:
-            write = partial(_FORMATS[form], self.engine)
-            self._tools[form] = ToolResult(data={"tools": [clean_json(write(name)) for name in sorted(self._names)]})
+            write = partial(FORMATS[form], self.engine.catalog)
+            self._tools[form] = ToolResult(data={"tools": [clean_json(write(name)) for name in self.tool_names]})
         return reply_with(self._tools[form])
 
     async def warmup(self, exchange: Exchange) -> Reply:
@@ -256,7 +303,12 @@ class Handlers:
             group = self.engine.catalog.backend(name)
         except AgentFlowError as error:
             return {"error": error.message}
-        return {"sharing": group.sharing, "forkable": group.can_fork, "provider": group.provider}
+        return {
+            "sharing": group.sharing,
+            "forkable": group.can_fork,
+            "files": group.has_files,
+            "provider": group.provider,
+        }
 
     async def artifact(self, exchange: Exchange) -> Reply:
         """The bytes of an artifact, or one range of them."""
@@ -264,7 +316,11 @@ class Handlers:
             data = await anyio.to_thread.run_sync(self.engine.blobs.get, exchange.path["sha256"])
         except DataError as error:
             raise Rejected(ToolResult.failure("not_found", "there is no such artifact")) from error
-        return _ranged(data, exchange.headers.get(b"range"))
+        asked = asked_range(exchange.headers.get(b"range"))
+        if asked is None:
+            return bytes_reply(data, what="artifact")
+        start = asked.start_in(len(data))
+        return bytes_reply(data[start : asked.end], what="artifact", start=start, size=len(data))
 
     # ---- the server itself
 
@@ -300,60 +356,3 @@ def _value(data: Any, *, status: int = 200) -> Reply:
 
 def _worker_label(exchange: Exchange) -> str:
     return label_of(exchange.path["worker_id"], "worker_id") or ""
-
-
-def _ranged(data: bytes, header: bytes | None) -> Reply:
-    """The bytes as an answer; a Range header of any other form than one range is not looked at, as RFC 9110 allows."""
-    media_type = b"application/octet-stream"
-    accepts = (b"accept-ranges", b"bytes")
-    match = _RANGE.fullmatch((header or b"").decode("latin-1").strip())
-    if match is None or match[0] == "bytes=-":
-        return Reply(200, data, media_type=media_type, headers=(accepts,))
-    first, last = match[1], match[2]
-    if first:
-        start, end = int(first), min(int(last) + 1 if last else len(data), len(data))
-    else:
-        start, end = max(0, len(data) - int(last)), len(data)
-    if start >= end:
-        failure = ToolResult.failure("invalid_argument", f"the artifact has {len(data)} bytes")
-        return reply_with(failure, status=416, headers=((b"content-range", b"bytes */%d" % len(data)),))
-    span = (b"content-range", b"bytes %d-%d/%d" % (start, end - 1, len(data)))
-    return Reply(206, data[start:end], media_type=media_type, headers=(accepts, span))
-
-
-def _native(engine: SandboxEngine, name: str) -> Mapping[str, Any]:
-    group, tool = engine.catalog.find(name)
-    definition = tool.definition
-    return {
-        "name": definition.name,
-        "wire_name": definition.wire_name,
-        "description": definition.description,
-        "parameters": definition.parameters,
-        "sharing": group.sharing,
-        "read_only": tool.function.read_only,
-        "forkable": group.can_fork,
-        "canonicalize": tool.function.canonicalize is not None,
-        "compare": tool.function.compare is not None,
-        "offline": tool.offline,
-        "provider": tool.provider,
-    }
-
-
-def _openai(engine: SandboxEngine, name: str) -> Mapping[str, Any]:
-    tool = engine.catalog.find(name)[1].definition
-    function = {"name": tool.wire_name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": function}
-
-
-def _mcp(engine: SandboxEngine, name: str) -> Mapping[str, Any]:
-    offered = engine.catalog.find(name)[1]
-    tool = offered.definition
-    return {
-        "name": tool.wire_name,
-        "description": tool.description,
-        "inputSchema": tool.parameters,
-        "annotations": {"readOnlyHint": offered.function.read_only},
-    }
-
-
-_FORMATS = {"native": _native, "openai": _openai, "mcp": _mcp}

@@ -32,6 +32,9 @@ _SCALARS: dict[Any, Schema] = {
     Any: {},
 }
 _LABEL: Schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[\x20-\x7e]+$"}
+#: A path within a session, with its slashes quoted where a reader of this document takes it for one segment.
+_PATH: Schema = {"type": "string", "minLength": 1, "description": "the path of a file, as the session's tools take it"}
+_BYTES: Schema = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 #: What holds for a request's field beyond its type.
 _BOUNDS: dict[str, Schema] = {
     "timeout_s": {"exclusiveMinimum": 0},
@@ -74,7 +77,7 @@ class _Writer:
             "summary": (inspect.getdoc(getattr(Handlers, operation.handler)) or "").partition("\n")[0],
         }
         parameters = [
-            {"name": name, "in": "path", "required": True, "schema": _LABEL}
+            {"name": name, "in": "path", "required": True, "schema": _PATH if name == "path" else _LABEL}
             for name, _ in _PARAMETER.findall(operation.path)
         ] + [
             {"name": name, "in": "query", "description": about, "schema": _query(name)}
@@ -83,10 +86,8 @@ class _Writer:
         if parameters:
             found["parameters"] = parameters
         if operation.body is not None:
-            found["requestBody"] = {
-                "required": operation.body_required,
-                "content": {"application/json": {"schema": self.reference(operation.body)}},
-            }
+            content = _BYTES if operation.body is bytes else _json(self.reference(operation.body))
+            found["requestBody"] = {"required": operation.body_required, "content": content}
         found["responses"] = self._responses(operation)
         if operation.access != "open":
             found["security"] = [{"token": []}]

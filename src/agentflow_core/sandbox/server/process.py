@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -18,11 +18,14 @@ import uvicorn
 from agentflow_core.blobs import BlobStore
 from agentflow_core.errors import UsageError
 from agentflow_core.sandbox.client import default_state_dir
+from agentflow_core.sandbox.config import LimitsConfig
 from agentflow_core.sandbox.engine import SandboxEngine
 from agentflow_core.sandbox.folders import scratch_folder
 from agentflow_core.sandbox.server.access import HostGuard, Tokens
 from agentflow_core.sandbox.server.app import App
+from agentflow_core.sandbox.server.deadline import ended_within
 from agentflow_core.sandbox.server.handlers import Handlers, ServerFacts
+from agentflow_core.sandbox.server.mcp import McpRoute
 from agentflow_core.sandbox.server.workers import Heartbeats
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ __all__ = ["Ending", "http_config", "listen", "opened_app", "run_server", "url_o
 _log = logging.getLogger("agentflow_core.server")
 _KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none is closed under a request
 _SENDING_S = 5  # for answers that are ready when the server stops
-_HARD_S = 5.0  # for the cleanup of sessions after a second signal
+_HARD_S = 5.0  # for the cleanup of sessions after a second signal, and beyond what limits allow after the first
 _BACKLOG = 2048
 
 
@@ -108,10 +111,18 @@ async def opened_app(
     heartbeats = Heartbeats(config.server.worker_lost_s, clock)
     handlers = Handlers(engine, heartbeats, facts)
     guard = HostGuard(config.server.host, config.server.allowed_hosts)
-    async with engine, anyio.create_task_group() as tasks:
+    mcp = McpRoute(handlers, _longest_idle_s(catalog, config))
+    # MCP ends last: until then it sends what the engine's end has answered
+    async with mcp.running(), engine, anyio.create_task_group() as tasks:
         tasks.start_soon(_sweep, handlers, config.server.worker_lost_s / 4)
-        yield App(handlers, tokens, guard)
+        yield App(handlers, mcp, tokens, guard)
         tasks.cancel_scope.cancel()
+
+
+def _longest_idle_s(catalog: Catalog, config: ServeConfig) -> float:
+    """How long an idle session of any backend is kept."""
+    limits = [config.limits.get(name) or LimitsConfig() for name in (*catalog.backends, *catalog.api_groups)]
+    return max((one.idle_ttl_s for one in limits), default=LimitsConfig().idle_ttl_s)
 
 
 async def _sweep(handlers: Handlers, every_s: float) -> None:
@@ -173,12 +184,12 @@ async def run_server(
     """Serve until ``ending`` asks, a signal does, or an admin. Returns the exit code.
 
     Then nothing more is admitted, calls have ``grace_s`` to end, what still runs is cancelled and answered, sessions
-    are cleaned up, and the socket is closed last.
+    are cleaned up, and the socket is closed last. A cleanup that nothing stops ends with the process, code 1.
 
     Raises:
         AgentFlowError: a backend of ``warmup`` cannot start.
     """
-    with scratch_folder() as folder:
+    with scratch_folder() as folder, ExitStack() as closing:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch_signals, ending)
             tasks.start_soon(_end_hard, ending)
@@ -187,7 +198,11 @@ async def run_server(
                 tasks.start_soon(http.run_on, listener)
                 await http.listening.wait()
                 announce()
-                await _serve(app.handlers.gate, partial(app.handlers.engine.warmup, config.warmup), config, ending)
+                engine = app.handlers.engine
+                try:
+                    await _serve(app.handlers.gate, partial(engine.warmup, config.warmup), config, ending)
+                finally:
+                    closing.enter_context(ended_within(engine.closing_s + _HARD_S))
             http.should_exit = True
             await http.ended.wait()
             tasks.cancel_scope.cancel()

@@ -42,6 +42,7 @@ _STATUS = {
     "provider_unavailable": 503,
     "cancelled": 503,
     "timeout": 504,
+    "disk_limit": 507,
 }
 _BACKEND_FAILED = 502  # a session did not start for a reason of its own
 #: Codes that say the same of a call whoever gave them; with the others a tool speaks in its own terms.

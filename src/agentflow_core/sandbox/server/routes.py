@@ -11,6 +11,7 @@ from agentflow_core.sandbox.wire import (
     BatchRequest,
     CreateSessionRequest,
     ExecuteRequest,
+    ForkRequest,
     HeartbeatRequest,
     WarmupRequest,
 )
@@ -32,12 +33,12 @@ def _object(**properties: Any) -> dict[str, Any]:
 class Operation:
     """One method of one path."""
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str  #: with the parameters as Starlette writes them
     handler: str  #: a method of `Handlers`
     access: Literal["open", "worker", "admin"] = "worker"  #: who may
     admits: bool = False  #: it starts work: refused once the server drains
-    body: type | None = None
+    body: type | None = None  #: the record that it is, as JSON; ``bytes``: anything
     body_required: bool = True
     query: tuple[tuple[str, str], ...] = ()
     status: int = 200
@@ -78,7 +79,7 @@ OPERATIONS: Final = (
         admits=True,
         body=WarmupRequest,
         body_required=False,
-        failures=(400, 404, 413, 500, 502, 503, 504),
+        failures=(400, 404, 413, 500, 502, 503, 504, 507),
     ),
     Operation(
         method="POST",
@@ -88,7 +89,7 @@ OPERATIONS: Final = (
         body=CreateSessionRequest,
         status=201,
         data={"type": "object", "additionalProperties": {"$ref": "#/components/schemas/SessionInfo"}},
-        failures=(400, 404, 413, 429, 500, 502, 503, 504),
+        failures=(400, 404, 409, 413, 429, 500, 502, 503, 504, 507),
     ),
     Operation(
         method="GET",
@@ -126,10 +127,30 @@ OPERATIONS: Final = (
         path="/v1/sessions/{session_id}/fork",
         handler="fork",
         admits=True,
+        body=ForkRequest,
+        body_required=False,
         query=(_WORKER_ID,),
         status=201,
         data=SessionInfo,
-        failures=(400, 404, 410, 429, 500, 501, 502, 503, 504),
+        failures=(400, 404, 409, 410, 413, 429, 500, 501, 502, 503, 504, 507),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/sessions/{session_id}/files/{path:path}",
+        handler="read_file",
+        admits=True,
+        query=(_WORKER_ID,),
+        media_type="application/octet-stream",
+        failures=(206, 400, 404, 410, 416, 429, 500, 501, 502, 503, 504),
+    ),
+    Operation(
+        method="PUT",
+        path="/v1/sessions/{session_id}/files/{path:path}",
+        handler="write_file",
+        admits=True,
+        body=bytes,
+        query=(_WORKER_ID,),
+        failures=(400, 404, 410, 413, 429, 500, 501, 502, 503, 504, 507),
     ),
     Operation(
         method="POST",
@@ -138,7 +159,7 @@ OPERATIONS: Final = (
         admits=True,
         body=ExecuteRequest,
         data={},
-        failures=(400, 404, 409, 410, 413, 429, 500, 502, 503, 504),
+        failures=(400, 404, 409, 410, 413, 429, 500, 502, 503, 504, 507),
     ),
     Operation(
         method="POST",
