@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import socket
 
 import pytest
@@ -126,6 +127,7 @@ async def test_only_the_workspace_and_memory_are_mounted_writable(seen):
     assert "ro" in seen["mounts"]["/control"]
     for target, options in seen["mounts"].items():
         assert "nosuid" in options, target
+        assert "nodev" in options or target.startswith("/dev/"), target
 
 
 async def test_no_right_is_left(seen):
@@ -163,6 +165,148 @@ async def test_sockets_reach_nobody_outside(seen):
 
 async def test_nobody_elses_processes_are_seen(seen):
     assert seen["pids"] == [1, 2]
+
+
+PLAY = r"""
+import ctypes, errno, json, os, socket, stat
+libc = ctypes.CDLL(None, use_errno=True)
+denied = json.loads(os.environ["DENIED"])
+outside = os.environ["OUTSIDE"]
+
+def tried(function, *arguments):
+    try:
+        done = function(*arguments)
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error))
+    return "done" if done is None or isinstance(done, int) else done
+
+def refused(number, *arguments):
+    ctypes.set_errno(0)
+    done = libc.syscall(number, *(ctypes.c_ulong(each) for each in (arguments + (0,) * 6)[:6]))
+    return errno.errorcode.get(ctypes.get_errno(), "?") if done == -1 else "done"
+
+def in_a_child(check):
+    pid = os.fork()
+    if not pid:
+        os._exit(0 if check() else 1)
+    return os.waitpid(pid, 0)[1] == 0
+
+def reach(address, family=socket.AF_INET, kind=socket.SOCK_STREAM):
+    with socket.socket(family, kind) as s:
+        s.settimeout(2)
+        s.connect(address)
+
+def led(target):
+    name = f"/workspace/link-{len(os.listdir('/workspace'))}"
+    os.symlink(target, name)
+    return os.access(name, os.F_OK)
+
+places = [outside, outside + "/secret", "/proc/1/root" + outside, "/proc/self/root/.." + outside, "../../.." + outside,
+          "/proc/1/cwd/../../.." + outside, "/root", "../../../../root", "/proc/1/root/root", "/etc/shadow",
+          "/proc/1/root/etc/shadow", "/sys/fs/cgroup", "/boot", "/home", "/mnt", "/var/lib", "/var/log"]
+sockets = ["/run/docker.sock", "/var/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock",
+           "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/user", "/run/agentflow", "/tmp/.X11-unix",
+           outside + "/docker.sock"]
+hard = ["/etc/passwd", "/usr/bin/env", "/control/commands", "/proc/self/status", "/proc/1/environ"]
+nodes = {"disk": (stat.S_IFBLK, 8, 0), "memory": (stat.S_IFCHR, 1, 1), "log": (stat.S_IFCHR, 1, 11), "fuse": (stat.S_IFCHR, 10, 229)}
+status = {line.split(":")[0]: line.partition(":")[2].strip() for line in open("/proc/1/status")}
+print(json.dumps({
+    "links": [place for place in places if led(place)],
+    "sockets": [path for path in sockets if os.path.exists(path) or led(path)],
+    "connected": tried(reach, outside + "/docker.sock", socket.AF_UNIX),
+    "hard": {path: tried(os.link, path, f"/workspace/hard-{number}") for number, path in enumerate(hard)},
+    "nodes": {name: tried(os.mknod, "/workspace/" + name, kind | 0o600, os.makedev(major, minor))
+              for name, (kind, major, minor) in nodes.items()},
+    "moved": [tried(os.rename, "/workspace", "/gone"), tried(os.rmdir, "/workspace"), tried(os.mkdir, "/made"),
+              tried(os.rename, "/control/commands", "/control/mine"), tried(os.unlink, "/control/replies"),
+              tried(os.symlink, "/root", "/control/link"), tried(os.symlink, "/root", "/run/link")],
+    "owner": [tried(os.setgroups, [0]), tried(os.chroot, "/workspace"), tried(os.nice, -5)],
+    "ids": [tried(os.chown, "/workspace", 0, 0), tried(os.setuid, 0), tried(os.setgid, 0)],
+    "first": {name: status[name] for name in ("CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp", "Groups")},
+    "first_fds": {fd: [tried(os.open, f"/proc/1/fd/{fd}", flags | os.O_NONBLOCK) for flags in (os.O_RDONLY, os.O_WRONLY)]
+                  for fd in os.listdir("/proc/1/fd")},
+    "first_root": [tried(os.readlink, "/proc/1/root"), sorted(os.listdir("/proc/1/root")) == sorted(os.listdir("/"))],
+    "first_told": [line for line in open("/proc/1/environ", "rb").read().decode().split(chr(0)) if line],
+    "environ": sorted(os.environ),
+    "calls": {name: refused(number) for name, number in denied.items()},
+    "tiocsti_wide": refused(int(os.environ["IOCTL"]), 0, 0x100005412, 0),
+    "clone": in_a_child(lambda: refused(int(os.environ["CLONE"]), 0x10000000 | 17) == "EPERM"),
+    "metadata": {str(address): tried(reach, address, *more) for address, *more in (
+        (("169.254.169.254", 80),), (("169.254.169.254", 53), socket.AF_INET, socket.SOCK_DGRAM), (("169.254.170.2", 80),),
+        (("100.100.100.200", 80),), (("fd00:ec2::254", 80), socket.AF_INET6), (("192.168.0.1", 80),))},
+    "names": [tried(socket.gethostbyname, name) for name in ("metadata.google.internal", "instance-data")],
+    "routes": open("/proc/net/route").read().splitlines()[1:],
+}))
+"""
+
+
+@pytest.fixture
+async def played(bwrap, ran, workspace, tmp_path):
+    """What a session comes to that plays games with links, devices, its first process, and names and addresses."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    outside.chmod(0o777)
+    (outside / "secret").write_text("kept")
+    machine = platform.machine()
+    special = dict(zip(("ioctl", "socket", "clone", "clone3", "personality"), SPECIAL[machine], strict=True))
+    denied = {name: number for name, number in DENIED[machine].items() if number not in special.values()}
+    env = {
+        "OUTSIDE": str(outside),
+        "DENIED": json.dumps(denied),
+        "IOCTL": str(special["ioctl"]),
+        "CLONE": str(special["clone"]),
+    }
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(outside / "docker.sock"))
+        engine.listen()
+        (outside / "docker.sock").chmod(0o777)
+        spec = LaunchSpec(argv=("/usr/bin/python3", "-I", "-c", PLAY), env=env, workspace=workspace)
+        before = [(path.name, path.lstat()) for path in sorted(outside.iterdir())]
+        got = await ran(bwrap, spec)
+        assert [(path.name, path.lstat()) for path in sorted(outside.iterdir())] == before
+    assert got.err == ""
+    return json.loads(got.out)
+
+
+async def test_links_lead_to_nothing_of_the_host(played):
+    assert played["links"] == []
+    assert played["hard"] == dict.fromkeys(played["hard"], "EXDEV")
+    assert set(played["moved"]) <= {"EROFS", "EBUSY"}
+
+
+async def test_sockets_of_the_host_s_services_are_not_there(played):
+    assert played["sockets"] == []
+    assert played["connected"] == "ENOENT"
+    assert not [name for name in played["environ"] if "DOCKER" in name or "TOKEN" in name or "SSH" in name]
+
+
+async def test_devices_owners_and_priorities_cannot_be_had(played):
+    assert played["nodes"] == dict.fromkeys(played["nodes"], "EPERM")
+    assert set(played["owner"]) == {"EPERM"}
+    assert set(played["ids"]) <= {"EPERM", "EINVAL"}  # there is no uid 0 to become
+
+
+async def test_the_first_process_is_as_confined_and_holds_nothing_more(played):
+    nothing = "0000000000000000"
+    first = {"CapPrm": nothing, "CapEff": nothing, "CapBnd": nothing, "NoNewPrivs": "1", "Seccomp": "2", "Groups": ""}
+    assert played["first"] == first
+    assert set(played["first_fds"]) >= {"0", "1", "2"}
+    assert all(opened == ["EACCES", "EACCES"] for opened in played["first_fds"].values())
+    assert played["first_root"] == ["/", True]
+    assert {line.partition("=")[0] for line in played["first_told"]} <= {"PATH", "PWD"}
+
+
+async def test_the_kernel_refuses_every_call_of_the_list(played):
+    assert played["calls"] == dict.fromkeys(played["calls"], "EPERM")
+    assert len(played["calls"]) > 50
+    assert played["tiocsti_wide"] == "EPERM"
+    assert played["clone"] is True
+
+
+async def test_the_metadata_of_clouds_is_out_of_reach(played):
+    assert played["metadata"] == dict.fromkeys(played["metadata"], "ENETUNREACH")
+    assert not [address for address in played["names"] if address[:1].isdigit()]
+    assert played["routes"] == []
 
 
 async def test_threads_and_processes_still_work(bwrap, ran, python):

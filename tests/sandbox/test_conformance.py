@@ -14,8 +14,10 @@ from attrs import evolve
 from agentflow_core.errors import UnknownNameError, UsageError
 from agentflow_core.records import ToolResult
 from agentflow_core.sandbox import Backend, Session, tool
+from agentflow_core.sandbox.calls import Call, CallLog
+from agentflow_core.sandbox.launchers import LauncherConfig
 from agentflow_core.testing.backends import COUNTER, GLOSSARY, PAGES, Counter, CounterBackend, PagesBackend
-from agentflow_core.testing.conformance import BackendConformance, Subject, run_conformance
+from agentflow_core.testing.conformance import BackendConformance, Canary, Subject, run_conformance
 from agentflow_core.testing.laws import LAWS
 
 COUNTER = evolve(COUNTER, parallel=3, cycles=10)
@@ -183,6 +185,66 @@ class LosesItsState(PagesBackend):
         return "nothing"
 
 
+class Attacked(CounterBackend):
+    """A backend with a call that does harm; the others say what."""
+
+    @tool
+    async def attack(self, state: Counter) -> str:
+        """Do harm."""
+        await self.harm(state)
+        return "done"
+
+    async def harm(self, state: Counter) -> None:
+        """None."""
+
+
+class DiesOfAttacks(Attacked):
+    async def harm(self, state: Counter) -> None:
+        raise ZeroDivisionError("the attack")
+
+
+class StandsStill(Attacked):
+    async def harm(self, state: Counter) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(1)
+
+
+class HarmsOthers(Attacked):
+    is_harmed = False
+
+    async def harm(self, state: Counter) -> None:
+        self.is_harmed = True
+        await anyio.sleep(0.05)
+
+    @tool
+    async def add(self, state: Counter, amount: int = 1) -> ToolResult:
+        """Add.
+
+        Args:
+            amount: how much.
+        """
+        return ToolResult.failure("conflict", "no room") if self.is_harmed else ToolResult.success({})
+
+
+class LeavesChildren(Attacked):
+    async def harm(self, state: Counter) -> None:
+        kept.append(subprocess.Popen(["sleep", "60"]))  # noqa: ASYNC220
+
+
+class NeitherOfUseNorLost(Attacked):
+    async def harm(self, state: Counter) -> None:
+        state.total = -1
+
+    @tool
+    async def add(self, state: Counter, amount: int = 1) -> ToolResult:
+        """Add.
+
+        Args:
+            amount: how much.
+        """
+        return ToolResult.failure("conflict", "?") if state.total < 0 else ToolResult.success({})
+
+
 kept: list[Any] = []
 until = threading.Event()
 
@@ -234,6 +296,73 @@ async def test_a_law_catches_what_breaks_it(monkeypatch, mutant: Any, law: str, 
     assert outcome.status == "failed"
     assert says in outcome.reason
     assert not report.ok
+
+
+@pytest.mark.parametrize(
+    ("mutant", "says"),
+    [
+        (DiesOfAttacks, "bomb: it is answered internal: ZeroDivisionError"),
+        (StandsStill, "bomb: it was not answered within 1."),
+        (HarmsOthers, "bomb: another session was harmed meanwhile: the call add {'amount': 2} failed"),
+        (LeavesChildren, "bomb: left behind: 1 more children"),
+        (NeitherOfUseNorLost, "its calls are answered conflict, conflict, conflict"),
+    ],
+)
+async def test_the_law_on_hostile_calls_catches_what_breaks_it(monkeypatch, mutant: Any, says: str):
+    monkeypatch.setattr("agentflow_core.testing.laws.trials.PROMPT_S", 0.3)
+    monkeypatch.setattr("agentflow_core.testing.laws.hostile._ATTACK_S", 0.2)
+    law = "hostile_calls_are_contained"
+    subject = evolve(COUNTER, backend=mutant, hostile={"bomb": ("attack", {})})
+    assert says in (await run_conformance(subject, only=[law])).outcomes[0].reason
+    unharmed = await run_conformance(evolve(subject, backend=Attacked), only=[law])
+    assert unharmed.ok
+
+
+async def test_hostile_calls_are_never_made_where_nothing_holds_them():
+    subject = evolve(COUNTER, backend=DiesOfAttacks, hostile={"bomb": ("attack", {})})
+    report = await run_conformance(
+        evolve(subject, launcher=LauncherConfig(kind="none")), only=["hostile_calls_are_contained"]
+    )
+    assert report.lines() == [
+        "skipped  hostile_calls_are_contained: never tried under the launcher 'none', which holds nothing"
+    ]
+
+
+async def test_a_retry_that_runs_again_is_seen_by_its_effect(monkeypatch):
+    async def forgetful(self: Any, key: Any, fingerprint: str, run: Any) -> Any:
+        return await run(Call())
+
+    law = ["a_retried_call_has_one_effect"]
+    assert (await run_conformance(COUNTER, only=law)).outcomes[0].status == "passed"
+    monkeypatch.setattr(CallLog, "once", forgetful)
+    report = await run_conformance(COUNTER, only=law)
+    assert "labels: planted once and retried twice, it is there 3 times" in report.outcomes[0].reason
+
+
+async def test_a_canary_that_is_there_once_or_not_proves_nothing_about_retries():
+    total = Canary(plant=lambda text: (("add", {}),), look=(("look", {}),))
+    report = await run_conformance(evolve(COUNTER, canaries={"total": total}), only=["a_retried_call_has_one_effect"])
+    assert report.lines() == ["skipped  a_retried_call_has_one_effect: no canary shows twice what was planted twice"]
+
+
+async def test_each_kind_of_canary_is_looked_at_and_named():
+    class Labels(SharedState):
+        async def initialize(self, session: Session) -> Counter:
+            return Counter(labels=self.counter.labels)
+
+    quiet = Canary(plant=lambda text: (("label", {"text": text}),), look=(("look", {}),))
+    report = await run_conformance(
+        evolve(COUNTER, backend=Labels, canaries={"labels": quiet}), only=["sessions_share_nothing"]
+    )
+    assert "labels: law-0 sees canary-labels-0001" in report.outcomes[0].reason
+
+
+async def test_what_a_fork_should_not_have_is_looked_for():
+    alone = Canary(plant=lambda text: (("label", {"text": text}),), look=(("look", {}),), is_forked=False)
+    report = await run_conformance(
+        evolve(COUNTER, canaries={**COUNTER.canaries, "ports": alone}), only=["fork_shares_nothing"]
+    )
+    assert "ports: the fork has what its parent alone should" in report.outcomes[0].reason
 
 
 async def test_a_look_that_shows_nothing_proves_nothing():

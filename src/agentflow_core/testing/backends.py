@@ -11,8 +11,8 @@ from attrs import define, field
 
 from agentflow_core.errors import SandboxError
 from agentflow_core.records import ToolResult
-from agentflow_core.sandbox import Backend, Catalog, Range, Session, tool
-from agentflow_core.testing.subjects import Subject
+from agentflow_core.sandbox import Backend, Catalog, FileSlice, Range, Session, tool
+from agentflow_core.testing.subjects import Canary, Subject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -121,16 +121,21 @@ class GlossaryBackend(Backend):
 
 @define
 class Page:
-    """The state of one page: its text, and what holds it open."""
+    """The state of one page: its text, what is clipped to it, and what holds it open."""
 
     text: str = ""
+    files: dict[str, bytes] = field(factory=dict)
     stack: AsyncExitStack = field(factory=AsyncExitStack)
 
 
 class PagesBackend(Backend):
-    """Write on pages of one pad: the pad is the server's, each session has a page with a task of its own."""
+    """Write on pages of one pad: the pad is the server's, each session has a page with a task of its own.
+
+    Files may be clipped to a page, `ROOM_BYTES` in all.
+    """
 
     sharing = "hybrid"
+    ROOM_BYTES = 1_000_000
 
     def __init__(self) -> None:
         self.pages: int | None = None
@@ -159,6 +164,20 @@ class PagesBackend(Backend):
     async def cleanup(self, state: Page) -> None:
         """Turn the page away."""
         await state.stack.aclose()
+
+    async def read_file(self, state: Page, path: str, start: int, end: int | None) -> FileSlice:
+        """A file that is clipped to the page."""
+        if path not in state.files:
+            raise SandboxError(f"no such file: {path[:100]}", code="not_found")
+        whole = state.files[path]
+        return FileSlice(data=whole[start:end], size=len(whole))
+
+    async def write_file(self, state: Page, path: str, data: bytes) -> None:
+        """Clip a file to the page."""
+        others = sum(len(whole) for name, whole in state.files.items() if name != path)
+        if others + len(data) > self.ROOM_BYTES:
+            raise SandboxError(f"a page holds {self.ROOM_BYTES} bytes of files", code="disk_limit")
+        state.files[path] = data
 
     @asynccontextmanager
     async def _turned(self) -> AsyncIterator[None]:
@@ -199,8 +218,7 @@ class PagesBackend(Backend):
 COUNTER = Subject(
     backend=CounterBackend,
     calls=(("add", {"amount": 2}), ("label", {"text": "apples"}), ("look", {}), ("wait", {"seconds": 0})),
-    plant=lambda canary: (("label", {"text": canary}),),
-    look=(("look", {}),),
+    canaries={"labels": Canary(plant=lambda text: (("label", {"text": text}),), look=(("look", {}),))},
     slow=("wait", {"seconds": 60}),
     loud=("look", {"repeat": 10_000}),
     broken_settings={"start": "many"},
@@ -216,8 +234,7 @@ GLOSSARY = Subject(
 PAGES = Subject(
     backend=PagesBackend,
     calls=(("write", {"text": "one"}), ("read", {}), ("dry", {"seconds": 0})),
-    plant=lambda canary: (("write", {"text": canary}),),
-    look=(("read", {}),),
+    canaries={"text": Canary(plant=lambda text: (("write", {"text": text}),), look=(("read", {}),))},
     slow=("dry", {"seconds": 60}),
     loud=("read", {"repeat": 10_000}),
 )

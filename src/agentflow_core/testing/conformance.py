@@ -18,12 +18,22 @@ from attrs import frozen
 from agentflow_core.errors import UsageError
 from agentflow_core.names import unknown_name
 from agentflow_core.testing.laws import LAWS
-from agentflow_core.testing.subjects import Broken, Law, Missing, Subject
+from agentflow_core.testing.subjects import Broken, Canary, Law, Missing, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["BackendConformance", "Broken", "Law", "Missing", "Outcome", "Report", "Subject", "run_conformance"]
+__all__ = [
+    "BackendConformance",
+    "Broken",
+    "Canary",
+    "Law",
+    "Missing",
+    "Outcome",
+    "Report",
+    "Subject",
+    "run_conformance",
+]
 
 
 @frozen(kw_only=True)

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from agentflow_core.sandbox import Backend
 from agentflow_core.sandbox.launchers import LauncherConfig
 
-__all__ = ["Broken", "Call", "Law", "Missing", "Subject"]
+__all__ = ["Broken", "Call", "Canary", "Law", "Missing", "Subject"]
 
 #: A tool without its group, and its arguments.
 Call = tuple[str, Mapping[str, Any]]
@@ -25,6 +25,15 @@ class Missing(Exception):
 
 
 @frozen(kw_only=True)
+class Canary:
+    """A text of small letters, digits and hyphens that only its own session may see."""
+
+    plant: Callable[[str], Sequence[Call]]  #: the calls that put it there
+    look: Sequence[Call]  #: the calls whose observations show it, if it is there
+    is_forked: bool = True  #: does a fork have it too
+
+
+@frozen(kw_only=True)
 class Subject:
     """What the laws are tried on. What is left out is skipped, with the reason.
 
@@ -34,8 +43,10 @@ class Subject:
     backend: Callable[[], Backend]  #: the class, or a function that makes one with its settings
     name: str = "subject"
     calls: Sequence[Call] = ()  #: ordinary calls, in order; best one of each tool
-    plant: Callable[[str], Sequence[Call]] | None = None  #: calls that write a text where only the session may see it
-    look: Sequence[Call] = ()  #: calls whose observations show what was planted
+    canaries: Mapping[str, Canary] = field(factory=dict)
+    """What sessions keep from one another, by kind: files, env, variables, ports, cookies and the like."""
+    hostile: Mapping[str, Call] = field(factory=dict)
+    """Calls that try to break out or to take too much, by what they try; never made under the launcher ``none``."""
     slow: Call | None = None  #: a call that takes a minute unless it is stopped
     loud: Call | None = None  #: a call, after ``calls``, with a text of over 32 KB
     settings: Mapping[str, Any] = field(factory=dict)  #: of each session

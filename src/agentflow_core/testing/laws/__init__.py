@@ -5,7 +5,7 @@ The first line of its docstring is what a law says.
 
 from __future__ import annotations
 
-from agentflow_core.testing.laws import calls, life, sessions, stopping
+from agentflow_core.testing.laws import calls, hostile, life, sessions, stopping
 from agentflow_core.testing.subjects import Law
 
 __all__ = ["LAWS"]
@@ -23,11 +23,13 @@ _FUNCTIONS = (
     calls.wrong_arguments_name_the_field,
     calls.results_are_clean,
     calls.long_texts_are_artifacts,
-    calls.a_call_id_runs_once,
+    calls.a_call_id_is_answered_once,
+    calls.a_retried_call_has_one_effect,
     stopping.timeouts_stop_the_work,
     stopping.cancelled_calls_stop_the_work,
     stopping.overload_answers_fast,
     stopping.closing_stops_the_work,
+    hostile.hostile_calls_are_contained,
 )
 
 #: Every law by its name, in the order in which they are tried.

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import orjson
 
 from agentflow_core.names import WIRE, wire_name
@@ -18,14 +19,18 @@ from agentflow_core.records.results import SHOWN_LIMIT_BYTES
 from agentflow_core.testing.laws.trials import (
     called,
     needs,
+    needs_sessions,
     opened,
+    seen,
     session,
     succeeded,
 )
-from agentflow_core.testing.subjects import Broken, Subject
+from agentflow_core.testing.subjects import Broken, Canary, Missing, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from agentflow_core.sandbox.worker import WorkerView
 
 
 async def tools_tell_what_they_take(subject: Subject) -> None:
@@ -161,8 +166,8 @@ async def long_texts_are_artifacts(subject: Subject) -> None:
             raise Broken(f"the artifact has {len(whole)} bytes of {result.truncation.bytes_total}")
 
 
-async def a_call_id_runs_once(subject: Subject) -> None:
-    """A call that is repeated with its call_id runs once."""
+async def a_call_id_is_answered_once(subject: Subject) -> None:
+    """A call that is repeated with its call_id is answered as before, and another call with it is refused."""
     call = needs(tuple(subject.calls), "calls")[0]
     async with opened(subject) as sandbox:
         first = await called(sandbox, subject, call, call_id="law-1")
@@ -172,3 +177,36 @@ async def a_call_id_runs_once(subject: Subject) -> None:
         other = await sandbox.execute(f"{subject.name}:no_such_tool", {}, call_id="law-1")
         if other.code != "conflict":
             raise Broken(f"another call with its call_id is answered {other.code}")
+
+
+async def a_retried_call_has_one_effect(subject: Subject) -> None:
+    """A call that is repeated with its call_id, later or while it runs, has its effect once."""
+    needs_sessions(subject)
+    needs(subject.canaries, "canaries")
+    async with opened(subject) as sandbox:
+
+        async def planted(worker: WorkerView, canary: Canary, *ids: Sequence[str]) -> int:
+            """How often the look shows what was planted under these ids: one after the other, in each at once."""
+            await session(worker, subject)
+            for at_once in ids:
+                async with anyio.create_task_group() as tasks:
+                    for name in at_once:
+                        tasks.start_soon(plant, worker, canary, name)
+            count = (await seen(worker, subject, canary)).count("canary-once")
+            await worker.aclose()
+            return count
+
+        async def plant(worker: WorkerView, canary: Canary, name: str) -> None:
+            for number, call in enumerate(canary.plant("canary-once")):
+                await called(worker, subject, call, call_id=f"{name}-{number}")
+
+        tried = []
+        for kind, canary in subject.canaries.items():
+            if await planted(sandbox.worker(f"law-{kind}-twice"), canary, ["one"], ["two"]) != 2:
+                continue  # it shows no difference between once and twice
+            tried.append(kind)
+            count = await planted(sandbox.worker(f"law-{kind}"), canary, ["one", "one"], ["one"])
+            if count != 1:
+                raise Broken(f"{kind}: planted once and retried twice, it is there {count} times")
+        if not tried:
+            raise Missing("no canary shows twice what was planted twice")

@@ -70,7 +70,7 @@ async def failed_initialize_leaves_nothing(subject: Subject) -> None:
     needs_sessions(subject)
     settings = needs(subject.broken_settings, "broken_settings")
     async with opened(subject) as sandbox:
-        await sandbox.warmup()
+        await sandbox.close_session(await session(sandbox, subject))
         async with nothing_left():
             for _ in range(3):
                 try:

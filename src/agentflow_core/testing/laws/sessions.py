@@ -9,11 +9,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from agentflow_core.sandbox import (
-    Catalog,
-    Sandbox,
-    observation_of,
-)
+from agentflow_core.sandbox import Catalog, observation_of
 from agentflow_core.testing.laws.trials import (
     called,
     needs,
@@ -24,7 +20,7 @@ from agentflow_core.testing.laws.trials import (
     sharing_of,
     succeeded,
 )
-from agentflow_core.testing.subjects import Broken, Call, Missing, Subject
+from agentflow_core.testing.subjects import Broken, Missing, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -35,27 +31,30 @@ if TYPE_CHECKING:
 async def sessions_share_nothing(subject: Subject) -> None:
     """Sessions do not see what another one holds."""
     needs_sessions(subject)
-    plant, _ = needs(subject.plant, "plant"), needs(subject.look, "look")
-    canaries = {
-        f"law-{number}": f"canary-{number:04d}-{number * 7919 % 9973:04d}" for number in range(subject.parallel)
+    needs(subject.canaries, "canaries")
+    planted = {
+        f"law-{number}": {kind: f"canary-{kind}-{number:04d}" for kind in subject.canaries}
+        for number in range(subject.parallel)
     }
 
     async with opened(subject) as sandbox:
 
-        async def plant_one(worker: WorkerView, canary: str) -> None:
+        async def plant(worker: WorkerView) -> None:
             await session(worker, subject)
-            await succeeded(worker, subject, plant(canary))
+            for kind, canary in subject.canaries.items():
+                await succeeded(worker, subject, canary.plant(planted[worker.worker_id][kind]))
 
-        async def look_one(worker: WorkerView, canary: str) -> None:
-            text = await seen(worker, subject)
-            if canary not in text:
-                raise Broken(f"look does not show what was planted in its own session: {text[:200]!r}")
-            for other in canaries.values():
-                if other != canary and other in text:
-                    raise Broken(f"{worker.worker_id} sees {other}, which another session planted")
+        async def look(worker: WorkerView) -> None:
+            for kind, canary in subject.canaries.items():
+                text = await seen(worker, subject, canary)
+                if planted[worker.worker_id][kind] not in text:
+                    raise Broken(f"{kind}: look does not show what was planted in its own session: {text[:200]!r}")
+                for name, others in planted.items():
+                    if name != worker.worker_id and (leaked := [one for one in others.values() if one in text]):
+                        raise Broken(f"{kind}: {worker.worker_id} sees {leaked[0]}, which another session planted")
 
-        for step in (plant_one, look_one):
-            await _each([partial(step, sandbox.worker(name), canary) for name, canary in canaries.items()])
+        for step in (plant, look):
+            await _each([partial(step, sandbox.worker(name)) for name in planted])
 
 
 async def _each(works: Sequence[Callable[[], Awaitable[None]]]) -> None:
@@ -81,31 +80,27 @@ async def fork_shares_nothing(subject: Subject) -> None:
     async with opened(subject) as sandbox:
         if not Catalog.of(**{subject.name: subject.backend}).backend(subject.name).can_fork:
             raise Missing("the backend does not fork")
-        plant, _ = needs(subject.plant, "plant"), needs(subject.look, "look")
+        copied = {kind: canary for kind, canary in subject.canaries.items() if canary.is_forked}
+        needs(copied, "canaries that a fork has too")
         parent = await session(sandbox, subject)
-        await _in(sandbox, subject, parent, plant("canary-before"))
+        for kind, canary in subject.canaries.items():
+            await succeeded(sandbox, subject, canary.plant(f"canary-{kind}-before"), session=parent)
         child = (await sandbox.fork(parent)).id
-        await _in(sandbox, subject, child, plant("canary-child"))
-        await _in(sandbox, subject, parent, plant("canary-parent"))
-        in_child = await _in(sandbox, subject, child, subject.look)
-        in_parent = await _in(sandbox, subject, parent, subject.look)
-        if "canary-before" not in in_child:
-            raise Broken("the fork does not have what its parent had")
-        if "canary-parent" in in_child or "canary-child" in in_parent:
-            raise Broken("parent and fork see what the other did after the fork")
+        for kind, canary in subject.canaries.items():
+            if (f"canary-{kind}-before" in await seen(sandbox, subject, canary, session=child)) != canary.is_forked:
+                said = "does not have what its parent had" if canary.is_forked else "has what its parent alone should"
+                raise Broken(f"{kind}: the fork {said}")
+        for kind, canary in copied.items():
+            await succeeded(sandbox, subject, canary.plant(f"canary-{kind}-child"), session=child)
+            await succeeded(sandbox, subject, canary.plant(f"canary-{kind}-parent"), session=parent)
+            in_child = await seen(sandbox, subject, canary, session=child)
+            in_parent = await seen(sandbox, subject, canary, session=parent)
+            if f"canary-{kind}-parent" in in_child or f"canary-{kind}-child" in in_parent:
+                raise Broken(f"{kind}: parent and fork see what the other did after the fork")
         await sandbox.close_session(parent)
-        if "canary-child" not in await _in(sandbox, subject, child, subject.look):
-            raise Broken("the fork lost its state when its parent was closed")
-
-
-async def _in(sandbox: Sandbox, subject: Subject, session_id: str, calls: Sequence[Call]) -> str:
-    texts = []
-    for call in calls:
-        result = await called(sandbox, subject, call, session=session_id)
-        if not result.ok:
-            raise Broken(f"the call {call[0]} {dict(call[1])} failed: {result.text[:300]}")
-        texts.append(result.text)
-    return "\n".join(texts)
+        for kind, canary in copied.items():
+            if f"canary-{kind}-child" not in await seen(sandbox, subject, canary, session=child):
+                raise Broken(f"{kind}: the fork lost its state when its parent was closed")
 
 
 async def replay_is_equal(subject: Subject) -> None:

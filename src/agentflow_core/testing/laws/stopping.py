@@ -89,20 +89,22 @@ async def closing_stops_the_work(subject: Subject) -> None:
     needs_sessions(subject)
     slow = needs(subject.slow, "slow")
     answers: list[ToolResult] = []
-    async with opened(subject) as sandbox, nothing_left():
-        opened_id = await session(sandbox, subject)
+    async with opened(subject) as sandbox:
+        await sandbox.close_session(await session(sandbox, subject))
+        async with nothing_left():
+            opened_id = await session(sandbox, subject)
 
-        async def call() -> None:
-            answers.append(await called(sandbox, subject, slow, session=opened_id))
+            async def call() -> None:
+                answers.append(await called(sandbox, subject, slow, session=opened_id))
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call)
-            while not (await sandbox.status())["backends"][subject.name]["running"]:
-                await anyio.lowlevel.checkpoint()
-            await anyio.sleep(0.1)  # the work is under way, not only admitted
-            started = perf_counter()
-            await sandbox.close_session(opened_id)
-            took = perf_counter() - started
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+                while not (await sandbox.status())["backends"][subject.name]["running"]:
+                    await anyio.lowlevel.checkpoint()
+                await anyio.sleep(0.1)  # the work is under way, not only admitted
+                started = perf_counter()
+                await sandbox.close_session(opened_id)
+                took = perf_counter() - started
         if answers[0].ok or took > trials.PROMPT_S:
             raise Broken(f"the call is answered {answers[0].code}; closing took {took:.1f} s")
         try:

@@ -20,7 +20,7 @@ from agentflow_core.sandbox import (
     SandboxConfig,
 )
 from agentflow_core.testing.resources import Held, held
-from agentflow_core.testing.subjects import Broken, Call, Missing, Subject
+from agentflow_core.testing.subjects import Broken, Call, Canary, Missing, Subject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -46,12 +46,15 @@ async def opened(subject: Subject, **limits: Any) -> AsyncIterator[Sandbox]:
 
 @contextmanager
 def failures_raised() -> Iterator[None]:
-    """Raise what the engine only logs: a cleanup or shutdown that fails or does not end."""
+    """Raise what the engine only logs: a cleanup or shutdown that fails or does not end.
+
+    What is logged below that name is of the machine, such as limits that it cannot hold.
+    """
     seen: list[str] = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.WARNING:
+            if record.levelno >= logging.WARNING and record.name == log.name:
                 error = record.exc_info[1] if record.exc_info else None
                 seen.append(record.getMessage() + (f": {type(error).__name__}: {error}" if error else ""))
 
@@ -72,11 +75,11 @@ async def called(worker: WorkerView, subject: Subject, call: Call, **options: An
     return await worker.execute(f"{subject.name}:{tool}", params, **options)
 
 
-async def succeeded(worker: WorkerView, subject: Subject, calls: Sequence[Call]) -> list[ToolResult]:
+async def succeeded(worker: WorkerView, subject: Subject, calls: Sequence[Call], **options: Any) -> list[ToolResult]:
     """Make the calls in order; each must succeed."""
     results = []
     for call in calls:
-        result = await called(worker, subject, call)
+        result = await called(worker, subject, call, **options)
         if not result.ok:
             raise Broken(f"the call {call[0]} {dict(call[1])} failed: {result.text[:300]}")
         results.append(result)
@@ -89,9 +92,9 @@ async def session(worker: WorkerView, subject: Subject) -> str:
     return infos[subject.name].id
 
 
-async def seen(worker: WorkerView, subject: Subject) -> str:
-    """What the subject's ``look`` shows."""
-    return "\n".join(result.text for result in await succeeded(worker, subject, subject.look))
+async def seen(worker: WorkerView, subject: Subject, canary: Canary, **options: Any) -> str:
+    """What the look of a canary shows."""
+    return "\n".join(result.text for result in await succeeded(worker, subject, canary.look, **options))
 
 
 def sharing_of(subject: Subject) -> str:
@@ -107,7 +110,7 @@ def needs_sessions(subject: Subject) -> None:
 
 def needs(value: Any, name: str) -> Any:
     """The value that the subject says, or skip."""
-    if value is None or value == ():
+    if not value:
         raise Missing(f"the subject says no {name}")
     return value
 
