@@ -31,3 +31,14 @@ def test_the_rollout_example_scores_every_question(agentflow, hotpotqa, tmp_path
     metrics = json.loads((tmp_path / "dev" / "summary.json").read_text())["metrics"]
     assert {name: figures["attempted"] for name, figures in metrics.items()} == {"exact_match": 50, "f1_score": 50}
     assert {name: figures["graded"] for name, figures in metrics.items()} == {"exact_match": 50, "f1_score": 50}
+
+
+@pytest.mark.parametrize("seed", [1, 7])
+def test_an_answer_does_not_depend_on_how_python_orders_its_sets(agentflow, hotpotqa, tmp_path, seed):
+    only = ("--set", 'data.ids=["hotpot-016"]')
+    ran = agentflow(
+        "rollout", EXAMPLES / "rollout.yaml", "--run", "one", *only, AGENTFLOW_DATA=hotpotqa, PYTHONHASHSEED=seed
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads((tmp_path / "one" / "results.jsonl").read_text())["answer"] == "America East Conference"

@@ -139,9 +139,9 @@ def _by_sentences(question: str, kind: Kind, read: Sequence[TextRead]) -> Iterat
     rows = [(text, sentence) for text in read for sentence in sentences(text.text)]
     weights = _rarity([sentence for _, sentence in rows])
     asked = set(content_words(question))
-    total = sum(weights.get(word, 0.0) for word in asked) or 1.0
+    total = math.fsum(weights.get(word, 0.0) for word in asked) or 1.0  # exact, whatever the order of the set
     for text, sentence in rows:
-        shared = sum(weights.get(word, 0.0) for word in asked & set(content_words(f"{text.name} {sentence}")))
+        shared = math.fsum(weights.get(word, 0.0) for word in asked & set(content_words(f"{text.name} {sentence}")))
         for place, span in enumerate(_spans(kind, text, sentence, question)):
             yield Answer(text=span, confidence=0.75 * shared / total - 0.01 * min(place, 9), because=sentence)
 
