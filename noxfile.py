@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -71,6 +72,25 @@ def bench(session: nox.Session) -> None:
     chosen = session.posargs or sorted(path.stem for path in Path("bench").glob("*.py") if path.stem[0] != "_")
     for name in chosen:
         session.run("python", f"bench/{name}.py")
+
+
+@nox.session
+def scaffold(session: nox.Session) -> None:
+    """Begin a plugin of every kind, check its style and types, install it, run its tests, build its wheel."""
+    session.install("--upgrade", "pip>=25.1")
+    session.install(".", "--group", "lint")
+    kinds = session.posargs or ["backend", "tool", "scorer", "selector", "gate", "metric", "model"]
+    with TemporaryDirectory() as folder:
+        for kind in kinds:
+            session.run("agentflow", "plugins", "new", f"my-{kind}", "--kind", kind, "--dir", folder)
+            with session.chdir(Path(folder) / f"agentflow-my-{kind}"):
+                session.install("-e", ".", "pytest")
+                session.run("ruff", "check", "--extend-select", "E,F,I", ".")
+                session.run("ruff", "format", "--check", ".")
+                session.run("mypy", "--strict", "src")
+                session.run("python", "-m", "pytest")
+                session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", "dist", ".")
+        session.run("agentflow", "plugins", "check")
 
 
 @nox.session

@@ -22,9 +22,9 @@ FLOORS = (
     ("builtin", "plugins"),
     ("config",),
     ("models", "sandbox", "runs", "executors", "metrics", "scorers", "selectors"),
-    ("agent", "evaluation", "gates", "synthesis", "export"),
+    ("agent", "evaluation", "gates", "synthesis", "export", "importing"),
     ("viewer",),
-    ("testing", "cli", "__main__"),
+    ("testing", "scaffold", "cli", "__main__"),
 )
 ORDER = {name: index for index, name in enumerate(name for floor in FLOORS for name in floor)}
 CORE = "agentflow_core"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentflow_core.contributions import (
+    Check,
     ExecutorSpec,
     ExporterSpec,
     GateSpec,
@@ -106,6 +107,15 @@ def agentflow_selectors() -> Iterator[SelectorSpec]:
         "coverage", target=f"{at}.coverage:Coverage", summary="greedy gain of covered text per root of length"
     )
     yield SelectorSpec("agentflow", target=f"{at}.classic:Classic", summary="the classic formula: 40 / 30 / 30")
+    yield SelectorSpec("topk", target=f"{at}.ranking:TopK", summary="the highest total scores")
+    yield SelectorSpec(
+        "mmr",
+        target=f"{at}.ranking:MMR",
+        config=f"{at}.ranking:MMRConfig",
+        summary="score against likeness to the chosen",
+    )
+    yield SelectorSpec("stratified", target=f"{at}.ranking:Stratified", summary="the best of each depth and tool set")
+    yield SelectorSpec("random", target=f"{at}.ranking:RandomChoice", summary="at random: a baseline")
 
 
 @hookimpl
@@ -137,6 +147,26 @@ def agentflow_executors() -> Iterator[ExecutorSpec]:
 @hookimpl
 def agentflow_exporters() -> Iterator[ExporterSpec]:
     """The training formats."""
+    at = "agentflow_core.export"
+    yield ExporterSpec("openai", target=f"{at}.openai:OpenAIExporter", summary="fine-tuning JSON Lines with tool calls")
+    yield ExporterSpec("trl", target=f"{at}.trl:TRLExporter", summary="messages and tools for TRL, JSON Lines")
     yield ExporterSpec(
-        "openai", target="agentflow_core.export.openai:OpenAIExporter", summary="fine-tuning JSON Lines with tool calls"
+        "trl-dpo", target=f"{at}.preferences:PreferenceExporter", summary="preference pairs for TRL, JSON Lines"
     )
+    yield ExporterSpec(
+        "sharegpt", target=f"{at}.sharegpt:ShareGPTExporter", summary="conversations for LLaMA-Factory, JSON Lines"
+    )
+    yield ExporterSpec("atif", target=f"{at}.atif:ATIFExporter", summary="ATIF 1.7, a file for each trajectory")
+    yield ExporterSpec("verl", target=f"{at}.verl:VerlExporter", summary="prompts with ground truth for verl, Parquet")
+    yield ExporterSpec("parquet", target=f"{at}.tables:ParquetExporter", summary="a typed table, Parquet")
+    yield ExporterSpec("csv", target=f"{at}.tables:CSVExporter", summary="a flat table, CSV")
+
+
+@hookimpl
+def agentflow_doctor() -> Iterator[Check]:
+    """What the core stands on."""
+    yield Check("python", target="agentflow_core.cli.checks:check_python", summary="the interpreter and the machine")
+    yield Check("state", target="agentflow_core.cli.checks:check_state", summary="where indexes and journals are kept")
+    at = "agentflow_core.sandbox.launchers.probes"
+    yield Check("bwrap", target=f"{at}:probe_bwrap", summary="sessions confined by bubblewrap, the default")
+    yield Check("docker", target=f"{at}:probe_docker", summary="sessions confined by a Docker engine")

@@ -52,6 +52,12 @@ class BackendSpec(Contribution):
     offline: str | None = field(default=None, kw_only=True, validator=_optional_ref)  #: path of an OfflinePolicy
     demo: str | None = field(default=None, kw_only=True, validator=_optional_ref)
     """Path of a function ``() -> Mapping``: the configuration of a small synthesis on data that the plugin brings."""
+    subject: str | None = field(default=None, kw_only=True, validator=_optional_ref)
+    """Path of a `Subject` of ``agentflow_core.testing.conformance``, or of a function or class that makes one.
+
+    It says with which calls ``agentflow doctor --conformance NAME`` tries the laws; without it, those that need calls
+    are skipped.
+    """
 
 
 @frozen

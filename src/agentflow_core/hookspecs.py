@@ -38,10 +38,14 @@ hookimpl = pluggy.HookimplMarker("agentflow")
 def agentflow_backends() -> Iterable[BackendSpec]:  # type: ignore[empty-body]
     """Environments with a life cycle.
 
+    ``subject`` names what ``agentflow doctor --conformance counter`` tries the laws of the sandbox on.
+
     Example:
         >>> @hookimpl
         ... def agentflow_backends():
-        ...     yield BackendSpec("counter", target="my_env:CounterBackend", summary="count things")
+        ...     yield BackendSpec(
+        ...         "counter", target="my_env:CounterBackend", subject="my_env:SUBJECT", summary="count things"
+        ...     )
     """
 
 
@@ -135,7 +139,7 @@ def agentflow_exporters() -> Iterable[ExporterSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def agentflow_doctor() -> Iterable[Check]:  # type: ignore[empty-body]
-    """Probes for ``agentflow doctor``.
+    """Probes for ``agentflow doctor``: is what the plugin stands on there, and if not, what to install.
 
     Example:
         >>> @hookimpl

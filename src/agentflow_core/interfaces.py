@@ -146,7 +146,10 @@ class SandboxWorker(Protocol):
         ...
 
     async def create_session(
-        self, backends: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None]
+        self,
+        backends: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
+        *,
+        call_id: str | None = None,
     ) -> Mapping[str, SessionInfo]:
         """Open sessions of one backend, several, or several with their settings; by backend name."""
         ...
@@ -173,12 +176,20 @@ class SandboxWorker(Protocol):
         """The worker's open sessions."""
         ...
 
-    async def fork(self, session: str) -> SessionInfo:
+    async def fork(self, session: str, *, call_id: str | None = None) -> SessionInfo:
         """A new session with a copy of the state that shares nothing; `SandboxError` code ``unsupported`` if it cannot."""
         ...
 
     async def renew(self, session: str) -> SessionInfo:
         """Start the session's idle time anew."""
+        ...
+
+    async def read_file(self, session: str, path: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes ``[start, end)`` of a file of the session; `SandboxError` code ``unsupported`` if it has none."""
+        ...
+
+    async def write_file(self, session: str, path: str, data: bytes) -> None:
+        """Put a file into the session; `SandboxError` code ``unsupported`` if it takes none."""
         ...
 
     async def close_session(self, session: str) -> None:

@@ -28,18 +28,6 @@ PLUGIN = """
 """
 
 
-@pytest.fixture
-def only(monkeypatch):
-    """Leave out whatever else is installed."""
-    monkeypatch.delenv("AGENTFLOW_PLUGINS_OFF", raising=False)
-    monkeypatch.delenv("AGENTFLOW_STRICT", raising=False)
-
-    def only(*names):
-        monkeypatch.setenv("AGENTFLOW_PLUGINS", ",".join(names))
-
-    return only
-
-
 def rows(ran):
     return {row["name"]: row for row in json.loads(ran.out)}
 

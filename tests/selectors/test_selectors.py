@@ -1,4 +1,4 @@
-"""The selectors coverage and agentflow."""
+"""The selectors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from agentflow_core.interfaces import Candidate, SelectionContext
 from agentflow_core.records import Node, Observation, Path
 from agentflow_core.selectors.classic import Classic
 from agentflow_core.selectors.coverage import Coverage
+from agentflow_core.selectors.ranking import MMR, MMRConfig, RandomChoice, Stratified, TopK
 
 
 def words(first, count):
@@ -107,7 +108,7 @@ def test_equal_gains_are_decided_by_total_then_id():
     st.integers(0, 4),
     st.sampled_from([0.0, 0.3, 0.7, 1.0]),
 )
-@pytest.mark.parametrize("selector", [Coverage, Classic])
+@pytest.mark.parametrize("selector", [Coverage, Classic, TopK, Stratified, RandomChoice, lambda: MMR(MMRConfig())])
 def test_the_order_of_the_candidates_changes_nothing(selector, shapes, rng, most, threshold):
     candidates = [candidate(f"p{at}", *(words(*span) for span in spans)) for at, spans in enumerate(shapes)]
     shuffled = list(candidates)
@@ -164,3 +165,52 @@ def test_the_classic_selector_compares_node_ids():
     choices = Classic().select([sibling, apart, first], context(threshold=0.5))
     assert chosen(choices) == ["a", "c"]
     assert "shares 60% of its nodes with a" in reason(choices, "b")
+
+
+def test_topk_takes_the_highest_totals_and_of_near_copies_the_first():
+    best = candidate("best", words(0, 60), total=0.9)
+    copy = candidate("copy", words(1, 60), total=0.8)
+    third = candidate("third", words(500, 60), total=0.7)
+    last = candidate("last", words(900, 60), total=0.1)
+    choices = TopK().select([last, third, copy, best], context(most=2))
+    assert chosen(choices) == ["best", "third"]
+    assert reason(choices, "copy").endswith("like best, over the threshold of 70%")
+    assert reason(choices, "last") == "total 0.100, rank 4; 2 are chosen"
+
+
+def test_stratified_takes_from_every_stratum_before_a_second_of_one():
+    deep = [candidate(f"deep{n}", words(n * 100, 20), words(n * 100 + 50, 20), total=0.9 - n / 100) for n in range(3)]
+    flat = [candidate(f"flat{n}", words(1000 + n * 100, 20), total=0.2 - n / 100) for n in range(2)]
+    other = candidate("other", words(3000, 20), total=0.1, tools=["u"])
+    choices = Stratified().select([*flat, *deep, other], context(most=4))
+    assert chosen(choices) == ["deep0", "flat0", "other", "deep1"]
+    assert reason(choices, "other") == "number 1 of 1 with 1 steps and u"
+
+
+def test_random_is_a_function_of_the_seed_of_the_run():
+    candidates = [candidate(f"p{n}", words(n * 100, 20)) for n in range(20)]
+    drawn = {
+        seed: chosen(
+            RandomChoice().select(
+                candidates, SelectionContext(max_selected=5, similarity_threshold=0.7, tools=("t",), rng=Random(seed))
+            )
+        )
+        for seed in range(8)
+    }
+    assert drawn[0] == chosen(RandomChoice().select(candidates, context(most=5)))
+    assert len({tuple(names) for names in drawn.values()}) == 8
+
+
+def test_mmr_prefers_the_different_path_to_the_slightly_better_one():
+    best = candidate("best", words(0, 60), total=0.9)
+    alike = candidate("alike", words(20, 60), total=0.8)
+    other = candidate("other", words(500, 60), total=0.7)
+    assert chosen(MMR(MMRConfig()).select([alike, other, best], context(most=2))) == ["best", "other"]
+    assert chosen(MMR(MMRConfig(relevance=1.0)).select([alike, other, best], context(most=2))) == ["best", "alike"]
+
+
+def test_mmr_keeps_what_it_has_when_all_is_alike():
+    copies = [candidate(name, words(0, 60), total=0.5) for name in ("a", "b")]
+    choices = MMR(MMRConfig()).select(copies, context())
+    assert chosen(choices) == ["a"]
+    assert reason(choices, "b") == "100% like a, over the threshold of 70%"

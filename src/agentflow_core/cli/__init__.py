@@ -28,12 +28,17 @@ COMMANDS: Mapping[str, str] = {
     "ask": "Ask one question; get one answer and its trajectory.",
     "score": "Score a run again with other metrics, without running it.",
     "export": "Write a run in a training format.",
+    "import": "Make a run of what others wrote.",
     "runs": "List runs, or show one.",
     "tools": "List tools, show one, or call one.",
-    "plugins": "List the installed plugins, or check that they work.",
+    "plugins": "List the installed plugins, check that they work, or begin a new one.",
+    "doctor": "Say what works on this machine and what to install; try a backend's conformance.",
     "serve": "Serve the installed environments over HTTP.",
     "config": "Check a configuration, or print its schema.",
 }
+
+#: Commands whose names no module can have.
+_MODULES: Mapping[str, str] = {"import": "importing"}
 
 START = f"""\
 AgentFlow {__version__}: training data for agents, and their evaluation, in every environment that is a plugin.
@@ -62,7 +67,8 @@ class CommandTable(click.Group):
         """Import the command's module."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
+        module = _MODULES.get(cmd_name, cmd_name.replace("-", "_"))
+        command: click.Command = import_module(f"{__name__}.{module}").command
         return command
 
     def resolve_command(

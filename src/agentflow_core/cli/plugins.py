@@ -1,9 +1,13 @@
-"""``agentflow plugins``: what is installed, and whether it works."""
+"""``agentflow plugins``: what is installed, whether it works, and the beginning of a new one."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,6 +16,7 @@ import click
 from agentflow_core.cli.terminal import printable_line, table
 from agentflow_core.errors import AgentFlowError
 from agentflow_core.plugins import PluginHost, discover, tool_clashes
+from agentflow_core.scaffold import KINDS, NewPlugin, check_owners, new_plugin, write_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +31,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON
 
 @click.group(name="plugins")
 def command() -> None:
-    """List the installed plugins, or check that they work."""
+    """List the installed plugins, check that they work, or begin a new one."""
 
 
 @command.command(name="list")
@@ -39,7 +44,7 @@ def list_(as_json: bool) -> None:
     else:
         lines = [(row.name, row.distribution, row.version, row.status, row.reason) for row in found.rows]
         click.echo(table(("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", ""), lines))
-    _warn(found.notices)
+    warn(found.notices)
 
 
 @command.command
@@ -61,9 +66,55 @@ def check(ctx: click.Context, as_json: bool) -> None:
                     (part["kind"], part["name"], part["status"], part["reason"] or part["summary"]) for part in parts
                 ]
                 click.echo(table((), lines, indent=2))
-    _warn(found.notices)
+    warn(found.notices)
     if any(row.is_left_out or any(part["status"] != "ok" for part in parts) for row, parts in reports):
         ctx.exit(1)
+
+
+@command.command
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), default="backend", show_default=True, help="What it brings.")
+@click.option(
+    "--dir",
+    "parent",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    metavar="D",
+    help="Where its folder is made (default: here).",
+)
+def new(name: str, kind: str, parent: Path) -> None:
+    """Write a new plugin: a distribution with an example that works, its tests and a README.
+
+    NAME is like my-env: the distribution is agentflow-my-env, the package agentflow_my_env.
+    """
+    plugin = new_plugin(name, kind)
+    check_owners(plugin, PluginHost.of(discover(os.environ)))
+    folder = write_plugin(plugin, parent)
+    click.echo(f"{folder}: a {kind} {plugin.name!r} that works, with its tests. Next:\n")
+    for line in _next_commands(plugin, folder):
+        click.echo(f"  {line}")
+    click.echo(f"\nThen read {folder / 'README.md'} and make it your own.")
+
+
+def _next_commands(plugin: NewPlugin, folder: Path) -> Iterator[str]:
+    """What to type in a shell to install the plugin, test it, use it and build its wheel."""
+    python, agentflow = _program("python", sys.executable), _program("agentflow", f"{sys.executable} -m agentflow_core")
+    yield f"cd {shlex.quote(str(folder))}"
+    yield f"{python} -m pip install -e . pytest"
+    yield f"{python} -m pytest"
+    if plugin.kind == "backend":
+        yield f"{agentflow} doctor --conformance {plugin.name}"
+    elif plugin.kind == "tool":
+        yield f"""{agentflow} tools call {plugin.name}:weekday '{{"day": "1969-07-20"}}'"""
+    else:
+        yield f"{agentflow} plugins check"
+    yield f"{python} -m pip wheel --no-deps --wheel-dir dist ."
+
+
+def _program(name: str, otherwise: str) -> str:
+    """The name, if a shell finds by it what this interpreter's environment has; else the whole command."""
+    found = shutil.which(name)
+    return name if found and Path(found).parent == Path(sys.executable).parent else otherwise
 
 
 def _row(row: PluginRow) -> dict[str, Any]:
@@ -113,6 +164,7 @@ def _defect(entry: Entry) -> str:
         if config is not None and not attrs.has(config):
             return f"its config {entry.spec.config!r} is no attrs class"
         entry.resolve_offline()
+        entry.resolve_subject()
     except AgentFlowError as error:
         return error.message.removeprefix(f"{entry}: ")
     return ""
@@ -136,6 +188,7 @@ def _heading(row: PluginRow, parts: list[dict[str, Any]]) -> str:
     return printable_line(f"{row.name} ({row.distribution} {row.version}): {verdict}")
 
 
-def _warn(notices: tuple[str, ...]) -> None:
+def warn(notices: tuple[str, ...]) -> None:
+    """Print what people should know about what was discovered."""
     for notice in notices:
         click.echo(f"WARNING: {printable_line(notice)}", err=True)

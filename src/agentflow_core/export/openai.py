@@ -2,62 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from agentflow_core.errors import DataError
-from agentflow_core.export.conversations import conversations, offered_tools
-from agentflow_core.records.chat import from_chat, to_chat
-from agentflow_core.runs import RunReader
-from agentflow_core.runs.files import write_atomic
+from agentflow_core.export.chat import chat_messages, check_chat, check_tools, conversations, data_url, function_of
+from agentflow_core.export.formats import Format, Pictures, read_lines, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agentflow_core.records import Message
+    from agentflow_core.export.selection import Source
 
 __all__ = ["OpenAIExporter"]
 
 
-class OpenAIExporter:
-    """Writes a line for each conversation, and reads back what it wrote."""
+class OpenAIExporter(Format):
+    """A line for each answered conversation; arguments as the model wrote them, pictures as data URLs."""
 
-    def export(self, run_dir: Path, output: Path) -> int:
-        """Write ``output``; returns how many conversations it holds.
+    def write(self, source: Source, output: Path, pictures: Pictures) -> int:
+        """See `Format.write`."""
+        picture = data_url(source.run.blobs)
 
-        Raises:
-            DataError: a record of the run cannot be read, or what was written does not read back the same.
-            StorageError: the disk refuses.
-        """
-        run = RunReader(run_dir)
-        tools = offered_tools(run)
-        output.parent.mkdir(parents=True, exist_ok=True)
+        def lines() -> Iterator[dict[str, Any]]:
+            for example in conversations(source):
+                messages = chat_messages(example.messages, picture)
+                yield {"messages": messages, "tools": [function_of(tool) for tool in example.tools]}
 
-        def lines() -> Iterator[bytes]:
-            for conversation in conversations(run):
-                example = {"messages": [_said(message) for message in conversation.messages], "tools": tools}
-                yield orjson.dumps(example, option=orjson.OPT_APPEND_NEWLINE)
+        return write_lines(output, lines())
 
-        write_atomic(output, lines())
-        return _checked(output)
-
-
-def _said(message: Message) -> dict[str, object]:
-    value = to_chat(message)
-    value.pop("reasoning_content", None)  # the format knows no reasoning
-    return value
-
-
-def _checked(output: Path) -> int:
-    """How many conversations a file holds, each with every call answered and an answer at its end."""
-    count = 0
-    with output.open("rb") as file:
-        for count, line in enumerate(file, 1):
-            messages = [from_chat(value) for value in orjson.loads(line)["messages"]]
-            asked = [call.id for message in messages for call in message.tool_calls]
-            answered = [message.tool_call_id for message in messages if message.role == "tool"]
-            if asked != answered or messages[-1].role != "assistant":
-                raise DataError(f"{output}:{count}: a tool call without its answer, or no answer at the end")
-    return count
+    def check(self, output: Path) -> int:
+        """Every call is answered, every conversation comes to an answer."""
+        count = 0
+        for where, value in read_lines(output):
+            check_chat(value.get("messages"), where)
+            check_tools(value.get("tools"), where)
+            count += 1
+        return count

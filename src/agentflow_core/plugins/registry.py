@@ -57,6 +57,11 @@ class Entry:
         found: type | None = self._resolve(path, "offline policy") if path else None
         return found
 
+    def resolve_subject(self) -> Any:
+        """What a backend names as the subject of the laws, or None if it names nothing."""
+        path = getattr(self.spec, "subject", None)
+        return self._resolve(path, "subject") if path else None
+
     def build(self, settings: object | None = None) -> Any:
         """Call the target: with ``settings``, an instance of its config class, if it has one; else with nothing.
 

@@ -20,6 +20,7 @@ def agentflow_backends() -> Iterator[BackendSpec]:
         config="agentflow_rag.config:RagConfig",
         offline="agentflow_rag.offline:RagPolicy",
         demo="agentflow_rag.demo:demo",
+        subject="agentflow_rag.conformance:SUBJECT",
         summary="search and read document corpora",
     )
 
