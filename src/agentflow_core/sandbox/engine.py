@@ -5,29 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import CancelScope
-from attrs import asdict, evolve
+from attrs import evolve
 
-from agentflow_core.errors import AgentFlowError, SandboxError, UnknownNameError
+from agentflow_core.errors import SandboxError, UnknownNameError
 from agentflow_core.interfaces import SessionInfo
 from agentflow_core.records import ToolResult, ToolUsage
 from agentflow_core.records.events import Event, ToolCalled, ignore_event
 from agentflow_core.records.results import SHOWN_LIMIT_BYTES
-from agentflow_core.sandbox.backend import BackendContext, Session
+from agentflow_core.sandbox.backend import Session
 from agentflow_core.sandbox.calls import Call, execute_once, result_log
-from agentflow_core.sandbox.config import LimitsConfig
 from agentflow_core.sandbox.envelope import size_of, with_artifact
 from agentflow_core.sandbox.execution import Lease, admitted, run_tool
 from agentflow_core.sandbox.files import SessionFiles, check_path, check_span, no_files
-from agentflow_core.sandbox.hosting import BackendHost
+from agentflow_core.sandbox.hosts import Hosts
 from agentflow_core.sandbox.openings import Openings
-from agentflow_core.sandbox.premises import Premises
 from agentflow_core.sandbox.schema import Invalid, compile_annotation
 from agentflow_core.sandbox.sessions import LiveSession, Refusal
 from agentflow_core.sandbox.table import SessionTable, cannot_fork
@@ -38,11 +35,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from anyio.abc import TaskGroup
-
     from agentflow_core.blobs import BlobStore
     from agentflow_core.sandbox.backend import FileSlice
-    from agentflow_core.sandbox.catalog import Catalog, Group
+    from agentflow_core.sandbox.catalog import Catalog
+    from agentflow_core.sandbox.config import LimitsConfig
+    from agentflow_core.sandbox.hosting import BackendHost
     from agentflow_core.sandbox.launchers.config import LauncherConfig
     from agentflow_core.sandbox.tools import ToolFunction
 
@@ -94,45 +91,28 @@ class SandboxEngine:
     ) -> None:
         self.catalog = catalog
         self.blobs = blobs
-        self._limits = dict(limits or {})
-        self._state_dir = state_dir
         self._clock = clock
         self._observe = observe
-        self._hosts: dict[tuple[str, bool], BackendHost] = {}
+        self._hosts = Hosts(catalog, state_dir=state_dir, limits=limits or {}, launcher=launcher, observe=observe)
         self._bound: dict[str, _Bound] = {}
         self._table = SessionTable(suffix)
         self._calls = result_log(clock)
         self._openings = Openings(clock)
-        self._premises = Premises(state_dir, launcher)
-        self._tasks: TaskGroup | None = None
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._premises)
-            self._tasks = await stack.enter_async_context(anyio.create_task_group())
-            self._tasks.start_soon(self._sweep_forever, name="sandbox sweep")
-            self._stack = stack.pop_all()
+        await self._hosts.__aenter__()
+        self._hosts.tasks.start_soon(self._sweep_forever, name="sandbox sweep")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks, self._tasks = self._tasks, None
-        if tasks is None:
-            return
-        for host in self._hosts.values():
-            host.close()
-        with CancelScope(shield=True):
-            for host in self._hosts.values():
-                await host.wait_closed()
-        tasks.cancel_scope.cancel()  # the sweep, and threads that outlived their call
-        await self._stack.aclose()
+        await self._hosts.__aexit__(kind, error, trace)
 
     @property
     def closing_s(self) -> float:
         """Seconds that closing takes at most where every backend keeps to its limits: calls, cleanups, shutdown."""
-        return 3 * max((host.limits.cleanup_timeout_s for host in self._hosts.values()), default=0.0)
+        return self._hosts.closing_s
 
     # ---- calls
 
@@ -178,12 +158,12 @@ class SandboxEngine:
             if isinstance(arguments, ToolResult):
                 raise Refusal(arguments)
             seconds = self._seconds(timeout_s, function, host)
-            if not host.is_ready or self._tasks is None:
-                await host.start(self._open_tasks())
+            if not host.is_ready or not self._hosts.is_open:
+                await host.start(self._hosts.tasks)
             live = await self._session_for(host, worker_id, session_id, since) if host.has_sessions else None
             lease = await admitted(host, live, function.read_only, worker_id, self._clock)
             call.ran = True
-            result = await run_tool(lease, function, arguments, seconds, self._open_tasks())
+            result = await run_tool(lease, function, arguments, seconds, self._hosts.tasks)
         except Refusal as refusal:
             result = refusal.result
         return await self._answer(result, tool, worker_id, lease, started)
@@ -225,27 +205,8 @@ class SandboxEngine:
             group, offered = self.catalog.find(tool)
         except UnknownNameError as error:
             raise Refusal(ToolResult.failure("unknown_tool", error.message, hint=error.hint)) from None
-        bound = self._bound[tool] = _Bound(offered.function, self._host(group))
+        bound = self._bound[tool] = _Bound(offered.function, self._hosts.of(group))
         return bound
-
-    def _host(self, group: Group) -> BackendHost:
-        key = (group.name, group.build is not None)
-        host = self._hosts.get(key)
-        if host is None:
-            context = BackendContext(
-                name=group.name,
-                folder=self._state_dir / group.name,
-                observe=self._observe,
-                premises=self._premises,
-            )
-            limits = self._limits.get(group.name) or LimitsConfig()
-            host = self._hosts[key] = BackendHost(group, limits, context)
-        return host
-
-    def _open_tasks(self) -> TaskGroup:
-        if self._tasks is None:
-            raise SandboxError("the sandbox is not open", code="not_ready", hint="async with Sandbox() as sandbox: …")
-        return self._tasks
 
     def _seconds(self, timeout_s: float | None, function: ToolFunction, host: BackendHost) -> float:
         if timeout_s is None:
@@ -299,7 +260,7 @@ class SandboxEngine:
     async def _create(
         self, since: int, worker_id: str, backends: Mapping[str, Mapping[str, Any] | None]
     ) -> Mapping[str, SessionInfo]:
-        hosts = {name: self._host(self.catalog.backend(name)) for name in backends}
+        hosts = {name: self._hosts.named(name) for name in backends}
         for name, settings in backends.items():
             try:
                 _CHECK_SETTINGS(settings)
@@ -317,7 +278,7 @@ class SandboxEngine:
         try:
             for name, settings in backends.items():
                 host = hosts[name]
-                await host.start(self._open_tasks())
+                await host.start(self._hosts.tasks)
                 if host.has_sessions:
                     opened.append(await self._open_session(host, worker_id, settings or {}, since))
                     infos[name] = opened[-1].info
@@ -354,10 +315,10 @@ class SandboxEngine:
         return await self._openings.fork(worker_id, session_id, call_id, fork)
 
     async def _fork(self, since: int, worker_id: str, session_id: str) -> SessionInfo:
-        if session_id in self.catalog.backends and not self._host(self.catalog.backend(session_id)).has_sessions:
+        if session_id in self.catalog.backends and not self._hosts.named(session_id).has_sessions:
             raise cannot_fork(session_id)
         parent = self._table.named(session_id, worker_id)
-        host = self._host(self.catalog.backend(parent.session.backend))
+        host = self._hosts.named(parent.session.backend)
         if not host.group.can_fork:
             raise cannot_fork(host.name)
         parent.enter()
@@ -397,15 +358,15 @@ class SandboxEngine:
 
     async def _files(self, worker_id: str, session_id: str) -> SessionFiles:
         name = session_id  # of a shared backend, whose sessions are all one
-        if name not in self.catalog.backends or self._host(self.catalog.backend(name)).has_sessions:
+        if name not in self.catalog.backends or self._hosts.named(name).has_sessions:
             name = self._table.named(session_id, worker_id).session.backend
-        host = self._host(self.catalog.backend(name))
+        host = self._hosts.named(name)
         if not host.group.has_files:
             raise no_files(name)
-        await host.start(self._open_tasks())
+        await host.start(self._hosts.tasks)
         since = self._table.departures
         live = await self._session_for(host, worker_id, session_id, since) if host.has_sessions else None
-        return SessionFiles(host=host, live=live, worker_id=worker_id, clock=self._clock, tasks=self._open_tasks())
+        return SessionFiles(host=host, live=live, worker_id=worker_id, clock=self._clock, tasks=self._hosts.tasks)
 
     async def close_session(self, worker_id: str, session_id: str) -> None:
         """Cancel what runs in the session and clean it up; one that is gone, or of a shared backend, is left as it is.
@@ -444,16 +405,14 @@ class SandboxEngine:
         for live in self._table:
             if live.state != "ready" or live.users:
                 continue
-            limits = self._host(self.catalog.backend(live.session.backend)).limits
+            limits = self._hosts.named(live.session.backend).limits
             if now - live.used_at >= limits.idle_ttl_s or now - live.opened_at >= limits.absolute_ttl_s:
                 self._table.announce(live)
                 live.close("expired")
 
     async def _sweep_forever(self) -> None:
-        ages = [LimitsConfig(), *self._limits.values()]
-        shortest = min(min(limits.idle_ttl_s, limits.absolute_ttl_s) for limits in ages)
         while True:
-            await anyio.sleep(min(max(shortest / 4, _SWEEP_S[0]), _SWEEP_S[1]))
+            await anyio.sleep(min(max(self._hosts.shortest_ttl_s / 4, _SWEEP_S[0]), _SWEEP_S[1]))
             self.sweep()
 
     async def _open_session(
@@ -500,32 +459,11 @@ class SandboxEngine:
             UnknownNameError: a backend that is not offered.
             AgentFlowError: what the first backend that failed, in order of names, failed with.
         """
-        hosts = [self._host(self.catalog.backend(name)) for name in backends or self.catalog.backends]
-        failures: dict[str, AgentFlowError] = {}
-
-        async def start(host: BackendHost) -> None:
-            try:
-                await host.start(self._open_tasks())
-            except AgentFlowError as error:
-                failures[host.name] = error
-
-        async with anyio.create_task_group() as tasks:
-            for host in hosts:
-                tasks.start_soon(start, host)
-        if failures:
-            raise failures[min(failures)]
+        await self._hosts.warmup(backends)
 
     async def status(self) -> Mapping[str, Any]:
         """Backends with their states, limits and load, and the number of sessions; JSON."""
-        backends = {}
-        for name in self.catalog.backends:
-            host = self._hosts.get((name, True))
-            limits = self._limits.get(name) or LimitsConfig()
-            backends[name] = host.status() if host is not None else {"state": "idle", "limits": asdict(limits)}
-        groups = {
-            name: self._hosts[name, False].status() for name in self.catalog.api_groups if (name, False) in self._hosts
-        }
-        return {"backends": backends, "api_tools": groups, "sessions": len(list(self._table))}
+        return {**self._hosts.status(), "sessions": len(list(self._table))}
 
 
 async def _close_all(sessions: Iterable[LiveSession]) -> None:
