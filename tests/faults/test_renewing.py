@@ -40,11 +40,12 @@ class Rooms(Backend):
 
 @asynccontextmanager
 async def _engine(folder, clock, ttl_s):
-    catalog = Catalog.of(rooms=Rooms)
+    rooms = Rooms()
+    catalog = Catalog.of(rooms=lambda: rooms)
     limits = {"rooms": LimitsConfig(idle_ttl_s=ttl_s, max_sessions=200)}
     async with SandboxEngine(catalog, state_dir=folder, blobs=BlobStore(folder), limits=limits, clock=clock) as engine:
         await engine.warmup()
-        yield engine, next(host.backend for host in engine._hosts.values())
+        yield engine, rooms
 
 
 class Clock:
