@@ -16,10 +16,11 @@ def three_turns(body: dict[str, Any]) -> dict[str, Any] | str:
 
 
 def proposals(body: dict[str, Any]) -> str:
-    """Three actions that are new to every prompt, or no drafts."""
+    """Three actions that are new to every prompt, of the tool that the model's name ends in; or no drafts."""
     prompt = body["messages"][-1]["content"]
     if "question-answer pairs" in prompt:
         return json.dumps({"drafts": []})
     key = hashlib.sha256(prompt.encode()).hexdigest()[:12]
-    actions = [{"intent": "look", "tool": "bench:echo", "params": {"text": f"{key} {n}"}} for n in range(3)]
+    tool = body["model"].partition("-")[2] or "bench_echo"
+    actions = [{"intent": "look", "tool": tool, "params": {"text": f"{key} {n}"}} for n in range(3)]
     return json.dumps({"actions": actions})

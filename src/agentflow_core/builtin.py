@@ -73,9 +73,31 @@ def agentflow_metrics() -> Iterator[MetricSpec]:
         config=f"{at}.numeric:NumericMatchConfig",
         summary="one number each, within a tolerance",
     )
-    yield MetricSpec("similarity", target=f"{at}.similarity:Similarity", summary="edit similarity of normalized texts")
+    yield MetricSpec(
+        "similarity",
+        target=f"{at}.similarity:Similarity",
+        config=f"{at}.similarity:SimilarityConfig",
+        summary="likeness of letters in order, or of meaning by an embedding model",
+    )
     yield MetricSpec(
         "llm_judgement", target=f"{at}.judge:LLMJudgement", needs="judge", summary="a model compares with the reference"
+    )
+    yield MetricSpec(
+        "tool_use", target=f"{at}.tool_use:ToolUse", gives="figures", summary="calls, tools, errors, recovery, turns"
+    )
+    yield MetricSpec(
+        "pass_at_k",
+        target=f"{at}.attempts:PassAtK",
+        config=f"{at}.attempts:AttemptsConfig",
+        gives="aggregate",
+        summary="the chance that one of k attempts passes",
+    )
+    yield MetricSpec(
+        "pass_hat_k",
+        target=f"{at}.attempts:PassHatK",
+        config=f"{at}.attempts:AttemptsConfig",
+        gives="aggregate",
+        summary="the chance that k attempts all pass",
     )
 
 
@@ -120,7 +142,7 @@ def agentflow_selectors() -> Iterator[SelectorSpec]:
 
 @hookimpl
 def agentflow_gates() -> Iterator[GateSpec]:
-    """The gates that need neither model nor sandbox."""
+    """The gates: on form and evidence, against benchmarks, and those that ask models."""
     at = "agentflow_core.gates"
     yield GateSpec("schema", target=f"{at}.form:Schema", summary="all parts are there, the answer fits its type")
     yield GateSpec("leak", target=f"{at}.form:Leak", summary="the question does not hold the answer")
@@ -133,6 +155,52 @@ def agentflow_gates() -> Iterator[GateSpec]:
     yield GateSpec("multi_hop", target=f"{at}.hops:MultiHop", summary="no single observation answers the question")
     yield GateSpec(
         "duplicate", target=f"{at}.duplicate:Duplicate", scope="run", summary="no near-duplicate of an earlier question"
+    )
+    yield GateSpec(
+        "contamination",
+        target=f"{at}.contamination:Contamination",
+        config=f"{at}.contamination:ContaminationConfig",
+        summary="no long run of its words stands in the given benchmark files",
+    )
+    yield GateSpec(
+        "closed_book",
+        target=f"{at}.solving:ClosedBook",
+        config=f"{at}.solving:ClosedBookConfig",
+        needs="model",
+        calls=1,
+        summary="the solver without tools does not know the answer",
+    )
+    yield GateSpec(
+        "round_trip",
+        target=f"{at}.solving:RoundTrip",
+        config=f"{at}.solving:RoundTripConfig",
+        needs="model",
+        calls=1,
+        summary="the solver with only the evidence gets the answer",
+    )
+    yield GateSpec(
+        "unique",
+        target=f"{at}.solving:Unique",
+        config=f"{at}.solving:UniqueConfig",
+        needs="model",
+        calls=2,
+        summary="every answer that the evidence allows is the answer or an alias",
+    )
+    yield GateSpec(
+        "leave_one_out",
+        target=f"{at}.solving:LeaveOneOut",
+        config=f"{at}.solving:LeaveOneOutConfig",
+        needs="model",
+        calls=3,
+        summary="without the evidence of any one hop the solver fails",
+    )
+    yield GateSpec(
+        "pass_rate",
+        target=f"{at}.rollouts:PassRate",
+        config=f"{at}.rollouts:PassRateConfig",
+        needs="both",
+        calls=20,
+        summary="how often the solver succeeds with tools: the difficulty label",
     )
 
 

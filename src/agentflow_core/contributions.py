@@ -92,6 +92,7 @@ class GateSpec(Contribution):
     kind = "gate"
     needs: Literal["nothing", "sandbox", "model", "both"] = field(default="nothing", kw_only=True)
     scope: Literal["draft", "run"] = field(default="draft", kw_only=True)  #: ``run``: the target is a RunGate
+    calls: int = field(default=1, kw_only=True)  #: about how many model calls a draft takes, for the order of gates
 
 
 @frozen
@@ -99,7 +100,11 @@ class MetricSpec(Contribution):
     """Scores predictions."""
 
     kind = "metric"
-    needs: Literal["nothing", "judge", "sandbox"] = field(default="nothing", kw_only=True)
+    needs: Literal["nothing", "judge", "embedder", "sandbox"] = field(default="nothing", kw_only=True)
+    gives: Literal["score", "figures", "aggregate"] = field(default="score", kw_only=True)
+    """``score``: the target is a Metric that grades a sample. ``figures``: a Metric that describes one: its scores are
+    ungraded and hold ``figures``. ``aggregate``: the target is an Aggregate, which scores a task by all its samples.
+    """
 
 
 @frozen

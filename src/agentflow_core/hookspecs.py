@@ -95,7 +95,7 @@ def agentflow_gates() -> Iterable[GateSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def agentflow_metrics() -> Iterable[MetricSpec]:  # type: ignore[empty-body]
-    """Metrics of predictions.
+    """Metrics of predictions, and aggregates over the samples of a task (``gives="aggregate"``).
 
     Example:
         >>> @hookimpl

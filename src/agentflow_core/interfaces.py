@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
+from agentflow_core.blobs import BlobStore
+from agentflow_core.prompts import Prompts
 from agentflow_core.records import (
     QA,
     Action,
@@ -38,9 +40,11 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = [
+    "Aggregate",
     "Candidate",
     "ChatModel",
     "Choice",
+    "Embedder",
     "Executor",
     "Exporter",
     "Gate",
@@ -86,6 +90,24 @@ class ChatModel(Protocol):
 
     async def aclose(self) -> None:
         """Release connections; the model is not used after it."""
+        ...
+
+
+class Embedder(Protocol):
+    """Places texts in a space in which those that mean the same are near each other."""
+
+    @property
+    def name(self) -> str:
+        """What records say, such as ``openai/text-embedding-3-small``."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """A vector for each text, in order.
+
+        Raises:
+            ModelError: typed by what went wrong.
+            LimitReached: a budget is spent.
+        """
         ...
 
 
@@ -302,6 +324,9 @@ class GateContext:
     min_hops: int = 2
     models: Models | None = None  #: for gates that need a model
     sandbox: SandboxClient | None = None  #: for gates that need a sandbox
+    tools: tuple[ToolDefinition, ...] = ()  #: those of the run
+    prompts: Prompts = field(factory=Prompts)
+    blobs: BlobStore | None = None  #: where the bytes of images go
 
 
 @frozen(kw_only=True)
@@ -314,10 +339,18 @@ class GateOutcome:
 
 
 class Gate(Protocol):
-    """Judges one draft by itself."""
+    """Judges one draft by itself.
+
+    A gate may have two attributes that say what its verdicts depend on beside its settings: ``prompts``, names of
+    prompts, and ``identity``, JSON such as the hashes of files that it reads.
+    """
 
     async def check(self, draft: QA, context: GateContext) -> GateOutcome:
-        """The verdict; ``passed`` with a reason that a person can check."""
+        """The verdict; ``passed`` with a reason that a person can check.
+
+        Raises:
+            ModelError, SandboxError: who had to be asked could not be; the draft is then not judged.
+        """
         ...
 
 
@@ -350,14 +383,36 @@ class MetricContext:
     """What a metric may use."""
 
     judge: ChatModel | None = None
+    embedder: Embedder | None = None
     sandbox: SandboxClient | None = None
+    prompts: Prompts | None = None  #: None: those of the core
 
 
 class Metric(Protocol):
-    """Scores one sample."""
+    """Scores one sample.
+
+    A metric whose needs depend on its settings has an attribute ``needs``, which then counts in place of its spec's.
+    """
 
     async def score(self, sample: ScoredSample, context: MetricContext) -> Score:
         """The score; ``graded=False`` when it cannot be judged."""
+        ...
+
+
+class Aggregate(Protocol):
+    """Scores a task by all its samples, from what a metric said of each."""
+
+    @property
+    def metric(self) -> str:
+        """The name of that metric."""
+        ...
+
+    def __call__(self, scores: Sequence[Score]) -> Score:
+        """The task's score; ``graded=False``, with the reason, where it is not defined.
+
+        Args:
+            scores: of the samples that ended, in their order: a crash is a graded 0, ungraded ones are left out.
+        """
         ...
 
 

@@ -62,7 +62,7 @@ def problems_of(path: Path) -> tuple[Problem, ...]:
 )
 def test_json_is_read_as_the_standard_library_reads_it(write, value, indent, ascii_only):
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    assert same(load_document(write(text, "a.json")).plain(), json.loads(text))
+    assert same(load_document(write(text, "a.json"), earlier=False).plain(), json.loads(text))
 
 
 @fuzzed
@@ -71,7 +71,7 @@ def test_json_is_read_as_the_standard_library_reads_it(write, value, indent, asc
     value={"1e-6": "1e-6", "no": "no", "null": "12:30", "": "", "<<": "a: b", "é\x85\u2028": "tab\t #x", "k\n": "$$"}
 )
 def test_what_is_written_as_yaml_reads_back(write, value):
-    assert same(load_document(write(to_yaml(value))).plain(), value)
+    assert same(load_document(write(to_yaml(value)), earlier=False).plain(), value)
 
 
 @fuzzed

@@ -7,7 +7,7 @@ import pytest
 from agentflow_core.config import PluginChoice
 from agentflow_core.contributions import MetricSpec
 from agentflow_core.errors import AuthenticationError, LimitReached, ReplayMissError, UnknownNameError
-from agentflow_core.evaluation.scoring import NamedMetric, Tally, build_metrics, sample_of, score_sample
+from agentflow_core.evaluation.scoring import NamedMetric, Tally, build_scoring, sample_of, score_sample
 from agentflow_core.interfaces import MetricContext
 from agentflow_core.records import ModelRequest, Score, Task, TaskResult, Trajectory, Usage, user
 from agentflow_core.testing.models import ScriptedModel, says
@@ -34,18 +34,18 @@ def raising(error: Exception):
 
 def test_metrics_are_built_by_name_with_their_settings(plugin_host):
     registry = plugin_host().registry
-    metrics = build_metrics(registry, [PluginChoice("exact_match"), PluginChoice("llm_judgement")])
+    metrics = build_scoring(registry, [PluginChoice("exact_match"), PluginChoice("llm_judgement")]).metrics
     assert [metric.name for metric in metrics] == ["exact_match", "llm_judgement"]
     assert [metric.is_pure for metric in metrics] == [True, False]
 
 
 def test_an_unknown_metric_comes_with_a_suggestion(plugin_host):
     with pytest.raises(UnknownNameError, match=r"did you mean 'exact_match'\?"):
-        build_metrics(plugin_host().registry, [PluginChoice("exact_mach")])
+        build_scoring(plugin_host().registry, [PluginChoice("exact_mach")])
 
 
 async def test_a_sample_has_a_score_of_each_metric(plugin_host):
-    metrics = build_metrics(plugin_host().registry, [PluginChoice("exact_match"), PluginChoice("f1_score")])
+    metrics = build_scoring(plugin_host().registry, [PluginChoice("exact_match"), PluginChoice("f1_score")]).metrics
     scores = await score_sample(SAMPLE, metrics, MetricContext())
     assert {name: score.value for name, score in scores.items()} == {"exact_match": 1.0, "f1_score": 1.0}
 

@@ -73,6 +73,8 @@ def test_what_is_no_part_of_a_task_is_metadata(read):
         ("Bern", ("Bern",)),
         (3, ("3",)),
         (2.5, ("2.5",)),
+        (5.0, ("5",)),
+        ([5, 5.0, "5"], ("5",)),
         (True, ("yes",)),
         (False, ("no",)),
         (["a", 1, True, None, "a"], ("a", "1", "yes")),

@@ -43,7 +43,8 @@ def synthesized(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGENTFLOW_STATE", str(folder / "state"))
         seeds = ["Danube", "Marie Curie", "Frankenstein", "Tokaji", "Mont Blanc", "Niels Bohr"]
-        return synthesize(config={"seeds": {"items": seeds}, "random_seed": 7}, output_dir=folder / "pairs")
+        config = {"seeds": {"items": seeds}, "tools": ["rag:*"], "random_seed": 7}
+        return synthesize(config=config, output_dir=folder / "pairs")
 
 
 def called(*calls, text="", start=0):

@@ -136,3 +136,21 @@ async def test_a_conclusion_is_refused_if_one_observation_holds_every_quote(case
         False,
         "the observation of s/0.0.0 holds every quote",
     )
+
+
+async def test_a_number_that_a_query_returned_may_stand_among_the_figures_of_a_schema(case):
+    schema = "genre (13 rows)\n  name TEXT, 13 distinct, such as Jazz, Rock"
+    case = case.with_node(1, tool="code:schema", params={}, result=Observation(text=schema))
+    case = case.with_node(2, tool="code:sql", params={"query": "…"}, result=Observation(text="| n |\n|--:|\n| 13 |"))
+    case = case.quoting([(1, "name TEXT, 13 distinct, such as Jazz, Rock")], [(2, "| n |\n|--:|\n| 13 |")])
+    case = case.changed(question="How many tracks of the genre Jazz are there?", answer="13", answer_type="number")
+    assert not (await verdict(case, MultiHop()))[0]
+    case = case.changed(extra={"sql": "SELECT COUNT(*) …"})
+    assert await verdict(case, MultiHop()) == (True, "no observation holds all 2 quotes")
+    listed = case.with_node(1, result=Observation(text=f"{schema}\n| n |\n|--:|\n| 13 |"))
+    assert await verdict(listed, MultiHop()) == (False, "the observation of s/0.0 holds every quote")
+    named = case.changed(question="Which genre has Jazz in its name?", answer="Rock", answer_type="entity")
+    named = named.with_node(2, result=Observation(text="| Rock |")).quoting(
+        [(1, "name TEXT, 13 distinct")], [(2, "| Rock |")]
+    )
+    assert not (await verdict(named, MultiHop()))[0]

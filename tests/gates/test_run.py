@@ -50,7 +50,9 @@ async def test_what_a_refusing_gate_changed_is_not_kept(case):
 
 
 async def test_the_built_in_gates_accept_a_good_draft(case):
-    gates = [(spec.name, resolve(spec.target)()) for spec in agentflow_gates() if spec.scope == "draft"]
+    gates = [
+        (spec.name, resolve(spec.target)()) for spec in agentflow_gates() if spec.scope == "draft" and not spec.config
+    ]
     judged = await judge(case, *gates)
     assert passed(judged), judged.gates[-1]
     assert [verdict.name for verdict in judged.gates] == [
@@ -71,6 +73,12 @@ def test_cheap_gates_come_first_and_those_of_the_run_last():
 
     specs = [spec("d", scope="run"), spec("c", "model"), spec("b", "sandbox"), spec("a")]
     assert [item.name for item in in_order_of_cost(specs)] == ["a", "b", "c", "d"]
+
+
+def test_of_the_gates_that_ask_models_those_with_few_calls_come_first():
+    names = [spec.name for spec in in_order_of_cost(reversed(list(agentflow_gates()))) if spec.needs != "nothing"]
+    assert set(names[:2]) == {"closed_book", "round_trip"}
+    assert names[2:] == ["unique", "leave_one_out", "pass_rate"]
 
 
 def other(case, number, **fields):

@@ -16,10 +16,9 @@ from agentflow_core.errors import (
     BadOutputError,
     ContentFilterError,
     ContextOverflowError,
-    SandboxError,
     TransientError,
 )
-from agentflow_core.records import Seed, Usage
+from agentflow_core.records import Usage
 from agentflow_core.records.events import NodeAdded
 from agentflow_core.testing.models import says
 
@@ -280,83 +279,3 @@ def test_a_tree_does_not_depend_on_which_call_completes_first(new_greenhouse, sa
     shuffled = grown_with(new_greenhouse(Random(seed)), say, Random(seed))
     assert shuffled == in_turn
     assert len(in_turn.nodes) > 10
-
-
-# ---- sessions
-
-
-async def test_siblings_do_not_see_each_other(greenhouse, say):
-    add = partial(say.act, "counter:add")
-    script = {"0": [add(amount=1), add(amount=10)], "0.0": [add(amount=100)], "0.1": [add(amount=1000)]}
-    grown = await greenhouse.grow(say.proposing(script), max_depth=2, branching_factor=2, depth_threshold=1)
-    texts = {node.id: node.result.text for node in grown.nodes[1:]}
-    assert texts == {
-        "s/0.0": "the number is 1",
-        "s/0.0.0": "the number is 101",
-        "s/0.1": "the number is 10",
-        "s/0.1.0": "the number is 1010",
-    }
-    assert greenhouse.world.closed == len(greenhouse.world.opened)
-
-
-async def test_the_verdict_of_a_replay_stands_on_the_node(greenhouse, say):
-    script = {"0": [say.act("counter:add", amount=1)], "0.0": [say.act("counter:add", amount=2)]}
-    grown = await greenhouse.grow(say.proposing(script), branching_factor=1)
-    root, first, second = grown.nodes
-    assert (root.replay, first.replay) == (None, None)
-    assert second.replay.equal
-    assert second.replay.step is None
-
-
-async def test_a_path_that_does_not_come_out_the_same_is_marked_with_the_step(greenhouse, say):
-    script = {
-        "0": [say.act("counter:add", amount=1)],
-        "0.0": [say.act("counter:roll")],
-        "0.0.0": [say.act("counter:add", amount=2)],
-    }
-    grown = await greenhouse.grow(say.proposing(script), max_depth=3, branching_factor=1)
-    replay = grown.nodes[-1].replay
-    assert (replay.equal, replay.step) == (False, 2)
-    assert 0 < replay.similarity < 1
-    assert grown.nodes[-1].result.text == "the number is 3"
-
-
-async def test_a_tool_may_say_itself_what_comes_out_the_same(greenhouse, say):
-    script = {"0": [say.act("counter:stamp")], "0.0": [say.act("counter:add", amount=1)]}
-    grown = await greenhouse.grow(say.proposing(script), branching_factor=1)
-    assert grown.nodes[-1].replay.equal
-
-
-async def test_tools_without_state_need_no_session_and_no_replay(greenhouse, say):
-    script = {"0": [say.act("facts:look", name="a")], "0.0": [say.act("facts:look", name="b")]}
-    grown = await greenhouse.grow(say.proposing(script), branching_factor=1)
-    assert [node.replay for node in grown.nodes] == [None] * 3
-    assert greenhouse.world.opened == []
-    assert greenhouse.world.ran == ["a", "b"]
-
-
-async def test_sessions_start_with_what_the_seed_says(greenhouse, say):
-    seed = Seed(id="s", content="x", session={"counter": {"start": 40}, "facts": {"ignored": True}})
-    script = {"0": [say.act("counter:add", amount=2)], "0.0": [say.act("counter:add", amount=1)]}
-    grown = await greenhouse.grow(say.proposing(script), seed=seed, branching_factor=1)
-    assert [node.result.text for node in grown.nodes[1:]] == ["the number is 42", "the number is 43"]
-    assert greenhouse.world.opened == [{"start": 40}] * 2
-
-
-async def test_want_of_room_is_no_observation_and_ends_the_seed(greenhouse, say):
-    greenhouse.limits = {"counter": {"max_sessions": 1, "queue_length": 0}}
-    both = [say.act("counter:add", amount=1), say.act("counter:add", amount=2)]
-    with pytest.raises(SandboxError) as caught:
-        await greenhouse.grow(say.proposing({"0": both}), max_depth=1, branching_factor=2)
-    assert caught.value.code == "overloaded"
-    assert greenhouse.world.closed == len(greenhouse.world.opened)
-
-
-async def test_sessions_are_closed_when_the_growth_is_cancelled(greenhouse, say):
-    script = {"0": [say.act("counter:wait"), say.act("counter:add", amount=1)]}
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as group:
-            group.start_soon(partial(greenhouse.grow, say.proposing(script), branching_factor=2))
-            await greenhouse.world.waiting.wait()
-            group.cancel_scope.cancel()
-    assert greenhouse.world.closed == len(greenhouse.world.opened) > 0

@@ -10,7 +10,7 @@ from agentflow_core.config import load_config
 from agentflow_core.errors import DataError
 from agentflow_core.records import Seed
 from agentflow_core.synthesis.config import SeedsConfig, SynthesisConfig
-from agentflow_core.synthesis.seeds import read_seeds, seeds_of
+from agentflow_core.synthesis.seeds import check_sessions, find_seeds, read_seeds, seeds_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,3 +91,30 @@ def test_a_file_without_seeds_is_an_error(tmp_path: Path):
 
 def test_standard_input_stays_standard_input_in_a_configuration():
     assert str(load_config(SynthesisConfig, {"seeds": {"path": "-"}}).config.seeds.path) == "-"
+
+
+SHARING = {"bash": "session", "browser": "hybrid", "rag": "shared"}
+
+
+def test_a_misspelt_backend_of_a_session_is_refused_with_its_line_and_a_suggestion(tmp_path: Path):
+    path = tmp_path / "seeds.jsonl"
+    path.write_text(
+        '{"content": "x", "session": {"bash": {}}}\n{"content": "y", "session": {"bsh": {"setup": "ls"}}}\n'
+    )
+    with pytest.raises(DataError) as caught:
+        check_sessions(find_seeds(SeedsConfig(path=path)), SHARING)
+    assert str(caught.value) == (
+        f"{path}:2: 'session' names the backend 'bsh', which is not there, did you mean 'bash'?\n"
+        "  backends with sessions: bash, browser"
+    )
+
+
+def test_settings_for_a_backend_that_keeps_no_sessions_are_refused():
+    found = find_seeds(SeedsConfig(items=({"content": "x", "session": {"rag": {"top_k": 3}}},)))
+    with pytest.raises(DataError, match=r"seeds\.items\.0: 'session' has settings for 'rag', which keeps no sessions"):
+        check_sessions(found, SHARING)
+
+
+def test_backends_that_are_there_may_be_named_with_or_without_settings():
+    session = {"bash": {"setup": "ls"}, "browser": None, "rag": None}
+    check_sessions(find_seeds(SeedsConfig(items=({"content": "x", "session": session},))), SHARING)

@@ -78,6 +78,15 @@ def test_an_observation_that_adds_nothing_is_stale_and_is_not_grown():
     assert not grown.may_grow(again)
 
 
+def test_a_stale_node_leads_on_once_where_its_tool_changes_a_state():
+    grown = Tree(Seed(id="s", content="x"), stale_novelty=0.1, key_of=repr, changes=lambda name: name == "t")
+    entered = add(grown, grown.root, "")
+    again = add(grown, entered, "")
+    assert (entered.stale, grown.may_grow(entered)) == (True, True)
+    assert (again.stale, grown.may_grow(again)) == (True, False)
+    assert grown.may_grow(add(grown, entered, "something new at last"))
+
+
 def test_an_empty_observation_is_stale():
     grown = tree()
     assert add(grown, grown.root, "").stale

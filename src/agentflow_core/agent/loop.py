@@ -24,7 +24,7 @@ from agentflow_core.errors import (
     UsageError,
 )
 from agentflow_core.names import did_you_mean
-from agentflow_core.prompts import load_prompt
+from agentflow_core.prompts import Prompts
 from agentflow_core.records import (
     ImageContent,
     ImagePart,
@@ -67,7 +67,7 @@ class Solved:
     error: str = ""  #: what went wrong, where the outcome is an error
 
 
-def system_prompt(config: AgentConfig) -> str:
+def system_prompt(config: AgentConfig, prompts: Prompts | None = None) -> str:
     """The system prompt that the configuration asks for. Raises `DataError` if its file cannot be read."""
     if config.system_prompt is not None:
         return config.system_prompt
@@ -76,7 +76,7 @@ def system_prompt(config: AgentConfig) -> str:
             return config.system_prompt_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{config.system_prompt_file}: cannot be read: {error}") from error
-    return load_prompt("agentflow_core.agent", "system").render(answer_rule=ANSWER_RULES[config.answer])
+    return (prompts or Prompts())("agent.system").render(answer_rule=ANSWER_RULES[config.answer])
 
 
 class Agent:
@@ -90,6 +90,7 @@ class Agent:
         tools: Sequence[ToolDefinition],
         config: AgentConfig,
         blobs: BlobStore | None = None,
+        prompts: Prompts | None = None,
     ) -> None:
         self.model = model
         self.sandbox = sandbox
@@ -101,7 +102,7 @@ class Agent:
                 f"a tool of the sandbox is named {SUBMIT.name!r} too",
                 hint="set rollout.answer to 'tag' or 'last_message'",
             )
-        self.prompt = system_prompt(config)
+        self.prompt = system_prompt(config, prompts)
         self.by_wire_name = {tool.wire_name: tool.name for tool in self.tools}
         self.read_only = {tool.name for tool in tools if sandbox.tool_traits(tool.name).get("read_only")}
 

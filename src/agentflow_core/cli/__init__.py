@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, str] = {
     "rollout": "Evaluate an agent on a benchmark.",
     "ask": "Ask one question; get one answer and its trajectory.",
     "score": "Score a run again with other metrics, without running it.",
+    "compare": "Compare two rollouts of one benchmark, sample by sample.",
+    "compare-selection": "Show what each selector would keep of a run's trees.",
     "export": "Write a run in a training format.",
     "import": "Make a run of what others wrote.",
     "runs": "List runs, or show one.",

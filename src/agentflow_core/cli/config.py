@@ -1,4 +1,4 @@
-"""``agentflow config``: check a configuration, show what it means, print the schema for editors."""
+"""``agentflow config``: check a configuration, show what it means, upgrade an old one, print the schema for editors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _about_a_file(function: F) -> F:
 
 @click.group(name="config")
 def command() -> None:
-    """Check a configuration, show what it means, or print its schema."""
+    """Check a configuration, show what it means, upgrade an old one, or print its schema."""
 
 
 @command.command
@@ -83,6 +83,33 @@ def schema(kind: str, files: tuple[Path, ...]) -> None:
     click.echo(json.dumps(config_schema(resolve(KINDS[kind]), _registry(files)), indent=2, ensure_ascii=False))
 
 
+@command.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT", help="Write OUT in place of printing.")
+def upgrade(file: Path, output: Path | None) -> None:
+    """Print FILE, a flat file of the earlier AgentFlow, as YAML of today that says the same.
+
+    What has no place there stands in comments. Secrets stay as they are written.
+    """
+    from agentflow_core.config import upgrade as upgraded
+
+    _refuse_folder(file)
+    if output is None:
+        click.echo(upgraded(file), nl=False)
+        return
+    if output.suffix == ".json":
+        raise UsageError(f"{output}: the new file is YAML", hint=f"name it {output.with_suffix('.yaml').name}")
+    text = upgraded(file, folder=output.parent)
+    try:
+        with output.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{output} is there already", hint="remove it, or give another name") from error
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror or error}") from error
+    click.echo(f"wrote {output}; see agentflow config check {output}")
+
+
 def kind_of(document: Document) -> str:
     """What the document configures, by its keys: ``seeds`` is a synthesis, ``data`` a rollout, else a sandbox."""
     keys = document.plain()
@@ -92,9 +119,13 @@ def kind_of(document: Document) -> str:
 def _read(file: Path, sets: tuple[str, ...]) -> Document:
     from agentflow_core.config import load_document
 
+    _refuse_folder(file)
+    return load_document(file, sets=sets)
+
+
+def _refuse_folder(file: Path) -> None:
     if file.is_dir():
         raise UsageError(f"{file} is a directory", hint="name the file, such as run.yaml")
-    return load_document(file, sets=sets)
 
 
 def _load(document: Document, kind: str, files: tuple[Path, ...]) -> Loaded[Any]:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agentflow_core.cli.running import RunArguments, conduct_run, leave, run_options
 from agentflow_core.errors import UsageError
 from agentflow_core.evaluation import RolloutConfig, run_rollout
+from agentflow_core.evaluation.scoring import build_scoring
 from agentflow_core.names import did_you_mean
 from agentflow_core.runs import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["command"]
 
@@ -45,15 +50,15 @@ def command(
     if metrics:
         sets.append(f"metrics=[{', '.join(metrics)}]")
     prepared = prepare(RolloutConfig, config, sets=sets, load=run.load)
-    fail_under = _bounds(bounds, [choice.name for choice in prepared.loaded.config.metrics])
+    fail_under = _bounds(bounds, build_scoring(prepared.host.registry, prepared.loaded.config.metrics).graded)
     work = partial(run_rollout, prepared.loaded, host=prepared.host, options=run.options)
     leave(conduct_run(prepared.host, run.mode, work), fail_under)
 
 
-def _bounds(texts: tuple[str, ...], metrics: list[str]) -> dict[str, float]:
+def _bounds(texts: tuple[str, ...], metrics: Sequence[str]) -> dict[str, float]:
     bounds = {}
     for text in texts:
-        name, _, bound = text.partition("=")
+        name, _, bound = text.rpartition("=")
         try:
             bounds[name] = float(bound)
         except ValueError:

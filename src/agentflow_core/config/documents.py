@@ -9,13 +9,14 @@ from typing import Any, Final
 from attrs import frozen
 
 from agentflow_core.config.json_text import read_json
+from agentflow_core.config.legacy import Ignored, is_earlier, translate
 from agentflow_core.config.nodes import Lines, Node, Refused, describe, from_python, plain
 from agentflow_core.config.overrides import apply_sets
 from agentflow_core.config.problems import Mark, Problems
 from agentflow_core.config.yaml_text import read_yaml
 from agentflow_core.names import did_you_mean
 
-__all__ = ["Document", "load_document"]
+__all__ = ["Document", "load_document", "read_root"]
 
 #: A configuration is a few kilobytes; more is data, which has a file of its own.
 MAX_BYTES: Final = 1 << 20
@@ -28,6 +29,7 @@ class Document:
     root: Node
     path: Path | None
     problems: Problems
+    ignored: tuple[Ignored, ...] = ()  #: keys of a file of the earlier AgentFlow that have no place here
 
     def plain(self) -> dict[str, Any]:
         """The values as plain data, ``${VAR}`` as written."""
@@ -35,8 +37,13 @@ class Document:
         return found
 
 
-def load_document(source: Path | str | Mapping[str, Any], *, sets: Sequence[str] = ()) -> Document:
+def load_document(
+    source: Path | str | Mapping[str, Any], *, sets: Sequence[str] = (), earlier: bool = True
+) -> Document:
     """Read the file (``.json`` as JSON, anything else as YAML 1.2) or mapping, and apply ``a.b=value`` overrides.
+
+    A flat file of the earlier AgentFlow is translated first, unless ``earlier`` is false; a warning is logged for each
+    of its keys that has no place here. The overrides are those of today.
 
     Problems that leave a readable document (a duplicate key, a tag, a wrong override) are kept in
     ``Document.problems``, so that `load_config` reports them together with its own.
@@ -49,11 +56,25 @@ def load_document(source: Path | str | Mapping[str, Any], *, sets: Sequence[str]
         path, root = None, from_python(source, problems)
     else:
         path = Path(source)
-        root = _read(path, problems)
-    return Document(root=apply_sets(root, sets, problems), path=path, problems=problems)
+        root = read_root(path, problems)
+    ignored: tuple[Ignored, ...] = ()
+    if earlier and is_earlier(root):
+        translation = translate(root, problems=problems, read=lambda further: read_root(further, problems))
+        root, ignored = translation.root, translation.ignored
+        _warn(ignored)
+    return Document(root=apply_sets(root, sets, problems), path=path, problems=problems, ignored=ignored)
 
 
-def _read(path: Path, problems: Problems) -> Node:
+def _warn(ignored: Sequence[Ignored]) -> None:
+    import logging  # 5 ms; only for files of the earlier AgentFlow
+
+    log = logging.getLogger(__name__)
+    for one in ignored:
+        log.warning("%s", one)
+
+
+def read_root(path: Path, problems: Problems) -> Node:
+    """The root of a file, as it was written. Raises `ConfigError` where it cannot be read."""
     start = Mark(str(path), 1, 1)
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,7 +19,7 @@ from agentflow_core.config.resolved import dump, identity, to_yaml
 from agentflow_core.config.structure import Structurer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from agentflow_core.config.choices import Plugins
 
@@ -51,7 +52,8 @@ def load_config(
 
     Args:
         cls: a frozen attrs class whose fields are made with `option`.
-        source: a YAML or JSON file, a mapping, or a document from `load_document` (``sets`` are applied there then).
+        source: a YAML or JSON file, which may be one of the earlier AgentFlow, a mapping, or a document from
+            `load_document` (``sets`` are applied there then).
         sets: overrides, ``a.b=value``.
         registry: the plugins by which names are checked and settings typed; without it settings stay mappings.
         environ: the variables; those of the process when None.
@@ -59,7 +61,10 @@ def load_config(
     Raises:
         ConfigError: with every problem of the file and the overrides.
     """
-    document = source if isinstance(source, Document) else load_document(source, sets=sets)
+    if isinstance(source, Document):
+        document = source
+    else:
+        document = load_document(source, sets=sets, earlier=not isinstance(source, Mapping))
     problems = document.problems.copy()
     origins = Origins()
     root = expand(document.root, os.environ if environ is None else environ, problems)

@@ -20,11 +20,15 @@ SHOWN = 60
 
 @frozen
 class Mark:
-    """Where a value stands: a file (or ``--set key``) with line and column from 1, 0 where there are none."""
+    """Where a value stands: a file (or ``--set key``) with line and column from 1, 0 where there are none.
+
+    ``key`` is its path as it was written, where that is another one than the configuration's: in translated files.
+    """
 
     file: str = ""
     line: int = 0
     column: int = 0
+    key: str = ""
 
 
 def quote(text: str) -> str:
@@ -62,7 +66,7 @@ class Problems:
 
     def add(self, message: str, mark: Mark, path: Iterable[str] = ()) -> None:
         """Note one problem."""
-        shown = show_path(path)
+        shown = mark.key or show_path(path)
         if mark.file == f"--set {shown}":
             shown = ""
         self._found.append(Problem(message, path=shown, file=mark.file, line=mark.line, column=mark.column))

@@ -10,11 +10,20 @@ from attrs import evolve, frozen
 
 from agentflow_core.agent import Agent
 from agentflow_core.agent.loop import system_prompt
-from agentflow_core.evaluation.scoring import NamedMetric, Tally, build_metrics, sample_of, score_sample
+from agentflow_core.evaluation.scoring import (
+    Scoring,
+    Tally,
+    build_scoring,
+    check_embedder,
+    sample_of,
+    score_sample,
+)
 from agentflow_core.evaluation.summary import summarize_results
 from agentflow_core.evaluation.tasks import read_tasks
 from agentflow_core.interfaces import MetricContext, ScoredSample
+from agentflow_core.models import ModelEmbedder
 from agentflow_core.names import match_tools
+from agentflow_core.prompts import Prompts
 from agentflow_core.records import Score, Task, TaskResult, Trajectory, Usage
 from agentflow_core.records.codec import dump, dumps, load
 from agentflow_core.records.events import RunStarted
@@ -51,11 +60,13 @@ async def run_rollout(
     """
     config = loaded.config
     found = list(tasks) if tasks is not None else read_tasks(config.data)
-    metrics = build_metrics(host.registry, config.metrics)
+    prompts = Prompts(config.prompts)
+    scoring = build_scoring(host.registry, config.metrics)
+    check_embedder(scoring, config)
     async with open_workshop(
         kind="rollout",
         loaded=loaded,
-        stages=_stages(loaded.identity, config),
+        stages=_stages(loaded.identity, config, prompts),
         tools=config.rollout.tools,
         host=host,
         options=options,
@@ -63,22 +74,27 @@ async def run_rollout(
         stop=stop,
     ) as workshop:
         observe(RunStarted(run_dir=str(workshop.run.dir), kind="rollout", resumed=workshop.run.resumed))
-        evaluation = await Evaluation.prepare(workshop, config, found, metrics)
+        evaluation = await Evaluation.prepare(workshop, config, found, scoring, prompts)
         return await conduct(workshop, evaluation.work, evaluation.derive)
 
 
-def _stages(identity: Mapping[str, Any], config: RolloutConfig) -> Mapping[str, Mapping[str, Any]]:
+def _stages(identity: Mapping[str, Any], config: RolloutConfig, prompts: Prompts) -> Mapping[str, Mapping[str, Any]]:
     """What each stage depends on: changing anything else leaves its units as they are."""
     model = {role: identity["roles"].get(role, identity["model"]) for role in ("solver", "judge")}
     agent = {key: value for key, value in identity["rollout"].items() if key != "samples"}
+    judging = {"model": model["judge"], "sandbox": identity["sandbox"], "metrics": identity["metrics"]}
+    if any(choice.name == "llm_judgement" for choice in config.metrics):
+        judging["prompts"] = prompts.versions(["metrics.judge"])
+    if "embedder" in identity["roles"]:
+        judging["embedder"] = identity["roles"]["embedder"]
     return {
         "rollout": {
             "model": model["solver"],
             "sandbox": identity["sandbox"],
             "agent": agent,
-            "prompt": system_prompt(config.rollout),
+            "prompt": system_prompt(config.rollout, prompts),
         },
-        "score": {"model": model["judge"], "sandbox": identity["sandbox"], "metrics": identity["metrics"]},
+        "score": judging,
     }
 
 
@@ -98,21 +114,23 @@ class Evaluation:
         workshop: Workshop,
         config: RolloutConfig,
         tasks: Sequence[Task],
-        metrics: Sequence[NamedMetric],
+        scoring: Scoring,
         agent: Agent,
+        prompts: Prompts,
     ) -> None:
         self.workshop = workshop
         self.config = config
         self.tasks = tasks
-        self.metrics = metrics
+        self.scoring = scoring
         self.agent = agent
+        self.prompts = prompts
         self._samples: dict[str, _Sample] = {}
         self._by_id = {task.id: task for task in tasks}
         self._to_score: dict[str, ScoredSample] = {}
 
     @classmethod
     async def prepare(
-        cls, workshop: Workshop, config: RolloutConfig, tasks: Sequence[Task], metrics: Sequence[NamedMetric]
+        cls, workshop: Workshop, config: RolloutConfig, tasks: Sequence[Task], scoring: Scoring, prompts: Prompts
     ) -> Evaluation:
         """Find the tools that the configuration names among those that the sandbox offers."""
         offered = {tool.name: tool for tool in await workshop.sandbox.list_tools()}
@@ -122,8 +140,9 @@ class Evaluation:
             tools=[offered[name] for name in match_tools(config.rollout.tools, offered)],
             config=config.rollout,
             blobs=workshop.run.blobs,
+            prompts=prompts,
         )
-        return cls(workshop, config, tasks, metrics, agent)
+        return cls(workshop, config, tasks, scoring, agent, prompts)
 
     # ---- the work
 
@@ -137,7 +156,7 @@ class Evaluation:
                 self._samples[unit.key] = _Sample(task=task, number=number)
                 units.append(unit)
         await self.workshop.stage("rollout", units, self._roll_out)
-        if self.workshop.stop.is_set or not any(not metric.is_pure for metric in self.metrics):
+        if self.workshop.stop.is_set or all(metric.is_pure for metric in self.scoring.metrics):
             return
         await self.workshop.stage("score", await anyio.to_thread.run_sync(self._plan_scores), self._score)
 
@@ -169,11 +188,19 @@ class Evaluation:
 
     async def _score(self, unit: Unit, journal: UnitJournal) -> str:
         tally = Tally(self.workshop.models("judge"))
-        context = MetricContext(judge=tally, sandbox=self.workshop.sandbox)
-        costly = [metric for metric in self.metrics if not metric.is_pure]
+        embedding = Tally(self.workshop.models("embedder")) if self.scoring.needs_embedder else None
+        context = MetricContext(
+            judge=tally,
+            embedder=ModelEmbedder(embedding) if embedding else None,
+            sandbox=self.workshop.sandbox,
+            prompts=self.prompts,
+        )
+        costly = [metric for metric in self.scoring.metrics if not metric.is_pure]
         scores = await score_sample(self._to_score[unit.key], costly, context)
         journal.add("scores", {name: dump(score) for name, score in scores.items()})
         journal.add("usage", dump(tally.usage))
+        if embedding is not None:
+            journal.add("embedding", dump(embedding.usage))
         return "ok"
 
     # ---- the derived files
@@ -182,8 +209,10 @@ class Evaluation:
         """Write the derived files from the journal, and return the summary."""
         run = self.workshop.run
         scored = {unit.unit.key: unit for unit in run.records("score")}
-        pure = [metric for metric in self.metrics if metric.is_pure]
+        pure = [metric for metric in self.scoring.metrics if metric.is_pure]
         usage = {"solver": Usage(), "judge": Usage()}
+        if self.scoring.needs_embedder:
+            usage["embedder"] = Usage()
         results: list[TaskResult] = []
         for result, trajectory in self._results():
             usage["solver"] += result.usage
@@ -194,6 +223,8 @@ class Evaluation:
                 for data in judged.of("scores"):
                     scores |= {name: load(Score, score) for name, score in data.items()}
                 usage["judge"] += sum((load(Usage, data) for data in judged.of("usage")), Usage())
+                for data in judged.of("embedding"):
+                    usage["embedder"] += load(Usage, data)
             results.append(evolve(result, scores=scores))
         run.write("results.jsonl", map(dumps, results))
         run.write("trajectories.jsonl", run.lines("rollout", "trajectory", self._samples.keys()))
@@ -201,11 +232,13 @@ class Evaluation:
         planned = len(self.tasks) * self.config.rollout.samples
         return summarize_results(
             results,
-            [metric.name for metric in self.metrics],
+            self.scoring.graded,
             status=status,
             planned=planned,
             usage=usage,
             versions=self.workshop.versions,
+            aggregates=self.scoring.aggregates,
+            described=self.scoring.described,
             cluster_by=self.config.cluster_by,
             breakdowns=self.config.breakdown,
         )

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from agentflow_core.concurrency import run_all
-from agentflow_core.config import PluginChoice, load_config
+from agentflow_core.config import load_config
 from agentflow_core.errors import UsageError
 from agentflow_core.evaluation.config import RolloutConfig
-from agentflow_core.evaluation.scoring import NamedMetric, Tally, build_metrics, sample_of, score_sample
+from agentflow_core.evaluation.scoring import NamedMetric, Tally, build_scoring, check_embedder, sample_of, score_sample
 from agentflow_core.evaluation.summary import summarize_results
 from agentflow_core.interfaces import MetricContext
-from agentflow_core.models import open_models
+from agentflow_core.models import ModelEmbedder, open_models
+from agentflow_core.prompts import Prompts
 from agentflow_core.records.codec import dump
 from agentflow_core.runs import RunReader
 from agentflow_core.runs.files import write_atomic
 from agentflow_core.runs.lines import encode
 from agentflow_core.runs.lock import RunLock
+from agentflow_core.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from agentflow_core.interfaces import ChatModel
+    from agentflow_core.interfaces import SandboxClient
     from agentflow_core.plugins import PluginHost
     from agentflow_core.records import TaskResult
 
@@ -37,9 +40,11 @@ async def rescore(
 ) -> dict[str, Any]:
     """Score a rollout by other metrics, and write ``scores.jsonl`` beside its other files, which stay as they are.
 
+    A metric that needs a sandbox gets one as the run's configuration says.
+
     Args:
         run_dir: of a rollout, finished or not.
-        metric_names: the metrics.
+        metric_names: the metrics, each as a configuration has it: ``f1_score``, ``{pass_at_k: {k: 3}}``.
         host: the plugins.
         judge: the model of metrics that need one; default: the run's own.
 
@@ -47,22 +52,33 @@ async def rescore(
         What ``summary.json`` would say of these metrics.
 
     Raises:
+        ConfigError: what a metric is given is none of its settings.
         UsageError: the directory holds a run of another kind.
         UnknownNameError: a metric that nothing provides.
     """
     reader = RunReader(run_dir)
     if reader.kind != "rollout":
         raise UsageError(f"{run_dir} holds a run of kind {reader.kind!r}; only rollouts are scored")
-    metrics = build_metrics(host.registry, [PluginChoice(name) for name in metric_names])
-    config = reader.config()
+    document = reader.config()
     if judge is not None:
-        config["roles"] = {**config.get("roles", {}), "judge": judge}
-    models_config = load_config(RolloutConfig, config, registry=host.registry).config
+        document["roles"] = {**document.get("roles", {}), "judge": judge}
+    chosen = [f"metrics=[{', '.join(metric_names)}]"]
+    config = load_config(RolloutConfig, document, sets=chosen, registry=host.registry).config
+    scoring = build_scoring(host.registry, config.metrics)
+    check_embedder(scoring, config)
     lock = RunLock.acquire(run_dir)
     try:
-        async with open_models(models_config, host=host, blobs=reader.blobs) as models:
-            judging = Tally(models("judge"))
-            results = await _scored(reader, metrics, judging)
+        async with AsyncExitStack() as stack:
+            models = await stack.enter_async_context(open_models(config, host=host, blobs=reader.blobs))
+            sandbox: SandboxClient | None = None
+            if any(metric.spec.needs == "sandbox" for metric in scoring.metrics):
+                sandbox = await stack.enter_async_context(
+                    Sandbox(config=config.sandbox, host=host, artifacts=reader.blobs)
+                )
+            usage = {"judge": Tally(models("judge"))}
+            if scoring.needs_embedder:
+                usage["embedder"] = Tally(models("embedder"))
+            results = await _scored(reader, scoring.metrics, usage, sandbox, Prompts(config.prompts))
         lines = (
             encode({"task_id": result.task_id, "sample": result.sample, "scores": dump(result)["scores"]}) + b"\n"
             for result in results
@@ -72,18 +88,28 @@ async def rescore(
         lock.release()
     return summarize_results(
         results,
-        list(metric_names),
+        scoring.graded,
         status=reader.status,
         planned=len(results),
-        usage={"judge": judging.usage},
+        usage={role: tally.usage for role, tally in usage.items()},
         versions=reader.manifest.get("versions", {}),
+        aggregates=scoring.aggregates,
+        described=scoring.described,
+        cluster_by=config.cluster_by,
     )
 
 
-async def _scored(reader: RunReader, metrics: Sequence[NamedMetric], judge: ChatModel) -> list[TaskResult]:
+async def _scored(
+    reader: RunReader,
+    metrics: Sequence[NamedMetric],
+    models: Mapping[str, Tally],
+    sandbox: SandboxClient | None,
+    prompts: Prompts,
+) -> list[TaskResult]:
     """Every stored result with its scores."""
     trajectories = {trajectory.id: trajectory for trajectory in reader.trajectories()}
-    context = MetricContext(judge=judge)
+    embedder = ModelEmbedder(models["embedder"]) if "embedder" in models else None
+    context = MetricContext(judge=models["judge"], embedder=embedder, sandbox=sandbox, prompts=prompts)
 
     async def score(result: TaskResult) -> TaskResult:
         sample = sample_of(result, trajectories.get(result.trajectory_id))

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from agentflow_core.errors import DataError
+from agentflow_core.metrics.references import reference_texts
 from agentflow_core.names import did_you_mean
 from agentflow_core.records import Task
 from agentflow_core.rows import Row, read_rows
@@ -15,7 +16,7 @@ from agentflow_core.rows import Row, read_rows
 if TYPE_CHECKING:
     from agentflow_core.evaluation.config import DataConfig
 
-__all__ = ["read_tasks"]
+__all__ = ["read_tasks", "task_of"]
 
 #: The columns that are recognised for each part of a task, in order of preference.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -42,7 +43,7 @@ def read_tasks(config: DataConfig) -> list[Task]:
     for row in read_rows(config.path):
         if isinstance(row.value, Mapping):
             columns |= row.value.keys()
-        task = _task(row, config.fields)
+        task = task_of(row, config.fields)
         if task.id in seen:
             raise row.error(f"id {task.id!r} stands already at {seen[task.id]}")
         seen[task.id] = row.where
@@ -65,7 +66,12 @@ def read_tasks(config: DataConfig) -> list[Task]:
     return tasks
 
 
-def _task(row: Row, fields: Mapping[str, str]) -> Task:
+def task_of(row: Row, fields: Mapping[str, str]) -> Task:
+    """The task of a row, whose parts stand in the columns that ``fields`` names, else in those that are recognised.
+
+    Raises:
+        DataError: it has no question; names file and line.
+    """
     row = Row(value={"question": row.value}, where=row.where, number=row.number) if isinstance(row.value, str) else row
     value = row.value
     column = {name: _column(value, name, fields) for name in COLUMNS}
@@ -97,15 +103,16 @@ def _column(value: Mapping[str, Any], part: str, fields: Mapping[str, str]) -> s
 
 
 def references_of(value: Any) -> tuple[str, ...]:
-    """The references that an answer column gives: a string, a number, a boolean (yes or no), or a list of those."""
+    """The references that an answer column gives: a string, a number, a boolean (yes or no), or a list of those.
+
+    What is no string becomes one as `reference_texts` says: ``5.0`` is ``5``.
+    """
     if value is None:
         return ()
     if isinstance(value, str):
         return (value,)
-    if isinstance(value, bool):
-        return ("yes" if value else "no",)
     if isinstance(value, Mapping):  # SQuAD's {"text": […]}
         return references_of(value.get("text", json.dumps(value, ensure_ascii=False)))
     if isinstance(value, Sequence):
         return tuple(dict.fromkeys(reference for item in value for reference in references_of(item)))
-    return (str(value),)
+    return reference_texts([value])

@@ -17,7 +17,8 @@ class Duplicate:
     """Refuses a question that is nearly one before it, and one with the answer and the evidence of one before it.
 
     Nearly: the Jaccard similarity of their runs of two words is at least 0.8. An admitted draft counts for those that
-    follow, so the order of the calls decides, and is the caller's: seed order. Drafts have different ids.
+    follow, so the order of the calls decides, and is the caller's: seed order. Drafts have different ids. A rewritten
+    version may be like the draft that it was made from, and no other.
     """
 
     THRESHOLD = 0.8
@@ -32,18 +33,21 @@ class Duplicate:
         """The verdict on a draft that passed the other gates."""
         runs = shingles(draft.question, self.WORDS)
         same_words = " ".join(tokens(draft.question)) or normalize(draft.question)
-        if same := self._admitted.get(same_words):
+        same = self._admitted.get(same_words)
+        if same is not None and same != draft.parent_qa_id:
             return GateOutcome(passed=False, reason=f"the question is that of {same}")
-        if near := self._questions.query(runs):
-            key, similarity = near[0]
+        for key, similarity in self._questions.query(runs):
+            if key == draft.parent_qa_id:
+                continue
             return GateOutcome(passed=False, reason=f"the question is {similarity:.0%} like that of {key}")
         fact = (
             normalize_answer(draft.answer),
             frozenset(hash64(normalize(item.quote)) for step in draft.reasoning_steps for item in step.evidence),
         )
-        if fact[1] and (other := self._facts.get(fact)):
+        other = self._facts.get(fact)
+        if fact[1] and other is not None and other != draft.parent_qa_id:
             return GateOutcome(passed=False, reason=f"{other} has the same answer from the same evidence")
         self._questions.add(draft.id, runs)
-        self._admitted[same_words] = draft.id
-        self._facts[fact] = draft.id
+        self._admitted.setdefault(same_words, draft.id)
+        self._facts.setdefault(fact, draft.id)
         return GateOutcome(passed=True, reason="no earlier question is like it")

@@ -9,6 +9,7 @@ from agentflow_core.gates.reading import (
     answer_forms,
     head_of_source,
     hops,
+    is_executed_number,
     is_yes_no,
     mention_stands_in,
     source_id,
@@ -115,7 +116,9 @@ class MultiHop:
     The evidence has at least ``min_hops`` different nodes, and as many different sources where every quote has one.
     An observation of the path *answers* the question if it states the answer and holds every constant of the question:
     names, numbers, quoted strings; where the question has none, all its words of four letters and more. Where the
-    answer is a conclusion (yes or no, or computed), an observation answers the question if it holds every quote.
+    answer is a conclusion (yes or no, or computed) or a number that the draft's query or program returned (schemas and
+    profiles hold so many numbers that one is often there by chance), an observation answers the question if it holds
+    every quote.
     """
 
     async def check(self, draft: QA, context: GateContext) -> GateOutcome:
@@ -132,7 +135,7 @@ class MultiHop:
             return GateOutcome(
                 passed=False, reason=f"the evidence comes from {len(sources)} source(s): {min(map(str, sources))}"
             )
-        if _is_derived(draft, found):
+        if _is_derived(draft, found) or is_executed_number(draft):
             for node in context.path:
                 text = usable_text(node)
                 if text and all(next(find_quote(item.quote, text), None) is not None for item in evidence):

@@ -21,6 +21,7 @@ __all__ = [
     "head_of_source",
     "hops",
     "is_bare_number",
+    "is_executed_number",
     "is_yes_no",
     "list_items",
     "mention_stands_in",
@@ -93,6 +94,12 @@ def is_bare_number(text: str) -> bool:
     """Whether a text is one number and nothing else, such as ``$5 million``."""
     found = numbers(text)
     return len(found) == 1 and found[0].text == text.strip()
+
+
+def is_executed_number(draft: QA) -> bool:
+    """Whether the answer is a number that the draft's own query or program (``sql``, ``code``) returned."""
+    runs = any(isinstance(text := draft.extra.get(name), str) and text.strip() for name in ("sql", "code"))
+    return runs and (draft.answer_type == "number" or is_bare_number(draft.answer))
 
 
 @lru_cache(maxsize=512)

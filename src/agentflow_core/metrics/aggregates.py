@@ -7,14 +7,25 @@ from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
+
+from agentflow_core.records import Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from agentflow_core.records import Score, TaskResult
+    from agentflow_core.records import TaskResult
 
-__all__ = ["Difference", "MetricSummary", "breakdown", "paired_difference", "summarize", "summarize_metrics"]
+__all__ = [
+    "Difference",
+    "MetricSummary",
+    "breakdown",
+    "describe",
+    "figure_results",
+    "paired_difference",
+    "summarize",
+    "summarize_metrics",
+]
 
 _RESAMPLES = 1000
 
@@ -53,11 +64,18 @@ class Difference:
     """How the mean of B differs from that of A over the samples that both have."""
 
     mean: float | None  #: mean of B's value - A's value
-    stderr: float | None
-    ci95: tuple[float, float] | None
+    stderr: float | None  #: robust to clusters; None with fewer than two
+    ci95: tuple[float, float] | None  #: 2.5 and 97.5 percentiles of a bootstrap over clusters of pairs; None likewise
     pairs: int
     better: int  #: pairs in which B is higher
     worse: int
+    left: float | None = None  #: mean of A over the pairs
+    right: float | None = None  #: mean of B over the pairs
+
+    @property
+    def equal(self) -> int:
+        """Pairs without a difference."""
+        return self.pairs - self.better - self.worse
 
 
 def summarize(
@@ -129,6 +147,35 @@ def breakdown(
     return {name: summarize(groups[name], metric, cluster_by=cluster_by, seed=seed) for name in sorted(groups)}
 
 
+def figure_results(results: Iterable[TaskResult], metric: str) -> list[TaskResult]:
+    """The samples that a metric described, with each of its figures as a score: ``calls`` as ``tool_use.calls``.
+
+    A crash does not count as 0 here: what a sample did before it is what it did.
+    """
+    return [
+        evolve(
+            result,
+            outcome="answered",
+            scores={f"{metric}.{name}": Score(value=value) for name, value in score.figures.items()},
+        )
+        for result in results
+        if (score := result.scores.get(metric)) is not None and score.figures
+    ]
+
+
+def describe(
+    results: Iterable[TaskResult], metric: str, *, cluster_by: str | None = None, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """The figures of a metric that describes: by name ``{mean, stderr, ci95, samples}`` over the samples that have it."""
+    expanded = figure_results(results, metric)
+    found: dict[str, dict[str, Any]] = {}
+    for label in dict.fromkeys(label for result in expanded for label in result.scores):
+        one = summarize(expanded, label, cluster_by=cluster_by, seed=seed).as_dict()
+        name = label.removeprefix(f"{metric}.")
+        found[name] = {key: one[key] for key in ("mean", "stderr", "ci95")} | {"samples": one["graded"]}
+    return found
+
+
 def paired_difference(
     left: Iterable[TaskResult],
     right: Iterable[TaskResult],
@@ -141,10 +188,14 @@ def paired_difference(
     """How much better ``right`` is, over the samples (task and number) for which both have a value; a crash is 0."""
     before = {(result.task_id, result.sample): _value(result, metric) for result in left}
     clusters: defaultdict[str, list[float]] = defaultdict(list)
+    ones: list[float] = []
+    others: list[float] = []
     for result in right:
         one, other = before.get((result.task_id, result.sample)), _value(result, metric)
         if one is not None and other is not None:
             clusters[_cluster(result, cluster_by)].append(other - one)
+            ones.append(one)
+            others.append(other)
     differences = [value for values in clusters.values() for value in values]
     mean, stderr, interval = _estimate(clusters, seed, resamples)
     return Difference(
@@ -154,6 +205,8 @@ def paired_difference(
         pairs=len(differences),
         better=sum(value > 0 for value in differences),
         worse=sum(value < 0 for value in differences),
+        left=math.fsum(ones) / len(ones) if ones else None,
+        right=math.fsum(others) / len(others) if others else None,
     )
 
 
@@ -191,8 +244,9 @@ def _estimate(
     residuals = math.fsum((added - size * mean) ** 2 for added, size in zip(sums, sizes, strict=True))
     stderr = math.sqrt(count / (count - 1) * residuals) / total
     rng = Random(seed)
+    # summed exactly: what plain sums give differs from one version of Python to the next
     if len(set(sizes)) == 1:
-        means = sorted(sum(rng.choices(sums, k=count)) / total for _ in range(resamples))
+        means = sorted(math.fsum(rng.choices(sums, k=count)) / total for _ in range(resamples))
     else:
         means = sorted(_resampled(sums, sizes, rng) for _ in range(resamples))
     return mean, stderr, (_percentile(means, 0.025), _percentile(means, 0.975))
@@ -200,7 +254,7 @@ def _estimate(
 
 def _resampled(sums: Sequence[float], sizes: Sequence[int], rng: Random) -> float:
     drawn = rng.choices(range(len(sums)), k=len(sums))
-    return sum(map(sums.__getitem__, drawn)) / sum(map(sizes.__getitem__, drawn))
+    return math.fsum(map(sums.__getitem__, drawn)) / sum(map(sizes.__getitem__, drawn))
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from agentflow_core.errors import AuthenticationError, ModelError, ReplayMissError
 from agentflow_core.metrics.references import reference_texts, undecided
-from agentflow_core.prompts import Prompt, load_prompt
+from agentflow_core.prompts import Prompt, defused, load_prompt
 from agentflow_core.records import JudgeInputs, Message, ModelRequest, Sampling, Score, user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentflow_core.interfaces import MetricContext, ScoredSample
+    from agentflow_core.interfaces import ChatModel, MetricContext, ScoredSample
 
-__all__ = ["LLMJudgement", "judge_messages"]
+__all__ = ["Judgement", "LLMJudgement", "ask_judge", "judge_messages"]
 
 #: The JSON that a judge answers with.
 VERDICT_SCHEMA: Mapping[str, Any] = {
@@ -26,27 +25,46 @@ VERDICT_SCHEMA: Mapping[str, Any] = {
     "required": ["correct", "reason"],
     "additionalProperties": False,
 }
-_TAG = re.compile(r"<(?=\s*/?\s*(?:question|references?|prediction)\b)", re.IGNORECASE)
+_TAGS = ("question", "reference", "references", "prediction")
 
 
 def judge_messages(inputs: JudgeInputs, prompt: Prompt) -> tuple[Message, ...]:
     """What a judge is asked. Text that looks like the prompt's own tags is defused."""
     rendered = prompt.render(
-        question=_defused(inputs.question),
-        references="\n".join(f"- {_defused(reference)}" for reference in inputs.references),
-        prediction=_defused(inputs.prediction),
+        question=defused(inputs.question, *_TAGS),
+        references="\n".join(f"- {defused(reference, *_TAGS)}" for reference in inputs.references),
+        prediction=defused(inputs.prediction, *_TAGS),
     )
     return (user(rendered),)
 
 
-def _defused(text: str) -> str:
-    return _TAG.sub("‹", text)
-
-
 @frozen
-class _Verdict:
+class Judgement:
+    """What a judge says, and why in one line."""
+
     correct: bool
     reason: str
+
+
+async def ask_judge(judge: ChatModel, inputs: JudgeInputs, prompt: Prompt, *, sample: int = 0) -> Judgement:
+    """Whether the judge takes the prediction for correct.
+
+    Raises:
+        ModelError: it could not be asked, or twice answered what cannot be read.
+        LimitReached: a budget is spent.
+    """
+    from agentflow_core.models import ask  # models load providers; only where a judge is asked
+
+    request = ModelRequest(
+        messages=judge_messages(inputs, prompt),
+        response_schema=VERDICT_SCHEMA,
+        sampling=Sampling(temperature=0.0),
+        sample=sample,
+        purpose="judge",
+        role="judge",
+        inputs=inputs,
+    )
+    return (await ask(judge, request, _parse, attempts=2)).value
 
 
 class LLMJudgement:
@@ -65,8 +83,6 @@ class LLMJudgement:
         Raises:
             AuthenticationError, ReplayMissError, LimitReached: no sample can be judged.
         """
-        from agentflow_core.models import ask  # models load providers; only where a judge is asked
-
         if (score := undecided(sample)) is not None:
             return score
         prediction = (sample.prediction or "").strip()
@@ -77,18 +93,10 @@ class LLMJudgement:
         inputs = JudgeInputs(
             question=sample.task.question, references=reference_texts(sample.references), prediction=prediction
         )
-        request = ModelRequest(
-            messages=judge_messages(inputs, self.prompt),
-            response_schema=VERDICT_SCHEMA,
-            sampling=Sampling(temperature=0.0),
-            sample=sample.sample,
-            purpose="judge",
-            role="judge",
-            inputs=inputs,
-        )
-        judge = f"{context.judge.name}, prompt {self.prompt.version}"
+        prompt = self.prompt if context.prompts is None else context.prompts("metrics.judge")
+        judge = f"{context.judge.name}, prompt {prompt.version}"
         try:
-            verdict = (await ask(context.judge, request, _parse, attempts=2)).value
+            verdict = await ask_judge(context.judge, inputs, prompt, sample=sample.sample)
         except (AuthenticationError, ReplayMissError):
             raise
         except ModelError as error:
@@ -96,7 +104,7 @@ class LLMJudgement:
         return Score(value=float(verdict.correct), reason=f"{verdict.reason} ({judge})")
 
 
-def _parse(value: Any) -> _Verdict:
+def _parse(value: Any) -> Judgement:
     if not isinstance(value, dict) or not isinstance(value.get("correct"), bool):
         raise ValueError('the answer must be {"correct": true or false, "reason": "…"}')
-    return _Verdict(value["correct"], " ".join(str(value.get("reason") or "no reason given").split()))
+    return Judgement(value["correct"], " ".join(str(value.get("reason") or "no reason given").split()))

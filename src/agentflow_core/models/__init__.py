@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentflow_core.models.accounting import Ledger, Spending
 from agentflow_core.models.budget import Budget, BudgetedModel
 from agentflow_core.models.config import BudgetConfig, ModelsConfig, RetryConfig, parse_budget
+from agentflow_core.models.embedding import ModelEmbedder
 from agentflow_core.models.opening import RunModels, open_models
 from agentflow_core.models.structured import Asked, ask, parse_json
 
@@ -14,6 +15,7 @@ __all__ = [
     "BudgetConfig",
     "BudgetedModel",
     "Ledger",
+    "ModelEmbedder",
     "ModelsConfig",
     "RetryConfig",
     "RunModels",

@@ -45,7 +45,7 @@ class ModelsConfig:
     """The models of a run."""
 
     model: PluginChoice = option(
-        PluginChoice("offline"), help="the model of every role that is not named in roles", plugin="model"
+        PluginChoice("offline"), help="the model of every role but embedder that is not named in roles", plugin="model"
     )
     roles: Mapping[str, PluginChoice] = option(
         factory=dict, help="models of single roles", plugin="model", choices=_ROLES

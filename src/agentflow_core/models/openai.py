@@ -1,4 +1,4 @@
-"""The openai provider: any server that speaks OpenAI's chat completions, through the SDK's low-level request."""
+"""The openai provider: any server that speaks OpenAI's chat completions or embeddings, through the SDK's low-level request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,14 @@ from agentflow_core.models.openai_errors import (
     wants_completion_tokens,
     wants_next_rung,
 )
-from agentflow_core.models.openai_wire import RUNGS, Rung, decode_body, decode_completion, encode_body
+from agentflow_core.models.openai_wire import (
+    RUNGS,
+    Rung,
+    decode_body,
+    decode_completion,
+    decode_embeddings,
+    encode_body,
+)
 from agentflow_core.models.prices import PriceConfig, price_of
 from agentflow_core.models.structured import parse_json
 from agentflow_core.models.trace import call_trace
@@ -51,7 +58,8 @@ _OPENAI_URL = "https://api.openai.com/v1"
 _KEY_VARIABLE = "OPENAI_API_KEY"
 #: Sent to servers that need no key; the SDK does not start without one.
 _NO_KEY = "no-key-needed"
-_PATH = "/chat/completions"
+_CHAT = "/chat/completions"
+_EMBEDDINGS = "/embeddings"
 #: What the SDK tells of the platform and of its own retries; leaving it out saves a tenth of what a request costs.
 _PLATFORM = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
 _PROGRESS = ("retry-count", "read-timeout")
@@ -137,9 +145,13 @@ class OpenAIModel:
     async def complete(self, request: ModelRequest) -> Completion:
         """One answer, without retries. ``parsed`` is set where a response schema was given and JSON came.
 
+        A request of the purpose ``embed`` goes to the server's embeddings; see `ModelEmbedder`.
+
         Raises:
             ModelError: typed by what went wrong.
         """
+        if request.purpose == "embed":
+            return await self._embed(request)
         sampling = _merged(self.sampling, request.sampling)
         if request.response_schema is None:
             return await self._send(request, sampling, "text")
@@ -157,6 +169,12 @@ class OpenAIModel:
             return evolve(completion, parsed=parse_json(completion.text, request.response_schema))
         except BadOutputError:
             return completion  # who asked decides whether to ask again
+
+    async def _embed(self, request: ModelRequest) -> Completion:
+        texts = [message.text for message in request.messages]
+        body = {**self.config.extra, "model": self.config.name, "input": texts, "encoding_format": "float"}
+        answered = await self._post(body, _EMBEDDINGS)
+        return decode_embeddings(answered, len(texts), url=self.host, model=self.config.name, price=self.price)
 
     async def _send(self, request: ModelRequest, sampling: Sampling, rung: Rung) -> Completion:
         body = encode_body(
@@ -187,7 +205,7 @@ class OpenAIModel:
             raise ContentFilterError(f"{self.host} ended the answer of {self.config.name!r} with content_filter")
         return completion
 
-    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, body: dict[str, Any], path: str = _CHAT) -> dict[str, Any]:
         client = self._client or self._connect()
         import aiohttp
         import openai
@@ -195,7 +213,7 @@ class OpenAIModel:
         try:
             with anyio.fail_after(self.config.timeout_s):
                 response: Any = await client.post(
-                    self.host + _PATH,  # whole, or the SDK would join it for each request
+                    self.host + path,  # whole, or the SDK would join it for each request
                     cast_to=self._response_class,
                     options=self._options,
                     **self._payload(body),

@@ -1,4 +1,4 @@
-"""Requests and answers in the form of OpenAI chat completions, to and from our records."""
+"""Requests and answers in the form of OpenAI chat completions and embeddings, to and from our records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from agentflow_core.models.prices import PriceConfig
     from agentflow_core.records import ModelRequest, Sampling, ToolDefinition
 
-__all__ = ["ANSWER_TOOL", "RUNGS", "Rung", "decode_body", "decode_completion", "encode_body", "is_strict"]
+__all__ = [
+    "ANSWER_TOOL",
+    "RUNGS",
+    "Rung",
+    "decode_body",
+    "decode_completion",
+    "decode_embeddings",
+    "encode_body",
+    "is_strict",
+]
 
 #: How a JSON answer is asked for, the most reliable way first.
 Rung = Literal["json_schema", "tool", "json_object", "text"]
@@ -240,6 +249,31 @@ def decode_completion(
         usage=_usage(body.get("usage"), price),
         model=str(body.get("model") or model),
         details=details,
+    )
+
+
+def decode_embeddings(
+    body: Mapping[str, Any], count: int, *, url: str, model: str, price: PriceConfig | None
+) -> Completion:
+    """The answer to ``count`` texts as a completion: their vectors, in order, in ``parsed["embeddings"]``.
+
+    Raises:
+        TransientError: the answer has no such vectors.
+    """
+    try:
+        ordered = sorted(body["data"], key=lambda item: item["index"])
+        if [item["index"] for item in ordered] != list(range(count)):
+            raise TypeError("not one for each text")
+        vectors = [[float(number) for number in item["embedding"]] for item in ordered]
+    except (KeyError, TypeError, ValueError) as error:
+        raise TransientError(
+            f"{url} answered without {count} embeddings: {_excerpt(_dumped(body))}", status=200
+        ) from error
+    return Completion(
+        message=Message(role="assistant"),
+        usage=_usage(body.get("usage"), price),
+        model=str(body.get("model") or model),
+        parsed={"embeddings": vectors},
     )
 
 

@@ -49,7 +49,11 @@ class RunModels:
     limiters: Mapping[tuple[str, str], AdaptiveLimiter]  #: by host and model name
 
     def __call__(self, role: ModelRole) -> ChatModel:
-        """The model that plays the role."""
+        """The model that plays the role. Raises `UsageError` for the embedder where none is configured."""
+        if role not in self.by_role:
+            raise UsageError(
+                f"no model plays the role {role!r}", hint="name one, such as roles: {embedder: openai/NAME}"
+            )
         return self.by_role[role]
 
     @property
@@ -114,6 +118,8 @@ async def open_models(
         stacked: dict[int, ChatModel] = {}
         by_role: dict[ModelRole, ChatModel] = {}
         for role in _ROLES:
+            if role == "embedder" and role not in config.roles:
+                continue  # a chat model gives no embeddings, so the model of every role cannot stand in
             provider = await providers.get(config.roles.get(role, config.model), stack)
             if id(provider) not in stacked:
                 _check_price(provider, config)

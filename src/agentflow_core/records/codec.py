@@ -56,7 +56,10 @@ def _structure_record(made: Converter, cls: type[Any]) -> Callable[[Mapping[str,
 
 
 def _unstructure_record(made: Converter, cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
-    inner: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, made, unknown=override(omit=True))
+    sparse: dict[str, Any] = {
+        item.name: override(omit_if_default=True) for item in attrs.fields(cls) if item.metadata.get("sparse")
+    }
+    inner: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, made, unknown=override(omit=True), **sparse)
 
     def unstructure(record: Any) -> dict[str, Any]:
         value = inner(record)

@@ -25,8 +25,8 @@ __all__ = [
     "SolveStep",
 ]
 
-Purpose = Literal["propose", "draft", "solve", "judge"]
-ModelRole = Literal["explorer", "synthesizer", "solver", "judge"]
+Purpose = Literal["propose", "draft", "solve", "judge", "embed"]
+ModelRole = Literal["explorer", "synthesizer", "solver", "judge", "embedder"]
 
 
 @frozen(kw_only=True)

@@ -32,6 +32,8 @@ class Score(Record):
     value: float  #: higher is better; 0 to 1 unless the metric says otherwise
     graded: bool = True  #: False: the metric could not judge (a judge that failed); counted apart, never as 0
     reason: str = ""  #: one sentence that a person can check
+    #: what a metric that describes counted, by name; written only where there is any
+    figures: Mapping[str, float] = field(factory=dict, metadata={"sparse": True})
 
 
 @frozen(kw_only=True)

@@ -112,10 +112,14 @@ class ReasoningStep(Record):
 
 @frozen(kw_only=True)
 class Verdict(Record):
-    """What one gate said."""
+    """What one gate said.
+
+    ``passed`` is None where the gate could not be asked: the reason then begins with ``error:<kind>:`` (tried again
+    when the run is resumed) or ``limit:<kind>:``, and the draft is not accepted.
+    """
 
     name: str
-    passed: bool
+    passed: bool | None
     reason: str = ""
 
 

@@ -62,7 +62,9 @@ def _title(summary: Mapping[str, Any]) -> str:
 def _sections(summary: Mapping[str, Any], run_dir: Path, slowest: Sequence[ToolTiming]) -> list[_Section]:
     kind, status = summary.get("kind"), summary.get("status")
     sections = [
+        _Section(title="Warning", rows=[[plain_text(text, 1000)] for text in summary.get("warnings") or ()]),
         _Section(title="Results", rows=[*_count_rows(summary.get("counts")), *_metric_rows(summary.get("metrics"))]),
+        _Section(title="Figures", rows=_described_rows(summary.get("figures"))),
         _Section(title="Funnel", rows=_funnel_rows(_mapping(summary.get("funnel")))),
         _Section(title="Cost", rows=_cost_rows(summary.get("usage"))),
         _Section(title="Slowest tools", rows=[_tool_row(timing) for timing in slowest]),
@@ -91,6 +93,15 @@ def _count_rows(counts: Any) -> list[list[str]]:
 
 def _metric_rows(metrics: Any) -> list[list[str]]:
     return [[plain_text(name, 40), _figure(_mapping(figures))] for name, figures in _mapping(metrics).items()]
+
+
+def _described_rows(described: Any) -> list[list[str]]:
+    """A row for each figure of a metric that describes: ``tool_use  calls  3.20 [2.91, 3.49] of 200``."""
+    return [
+        [plain_text(metric, 40), _words(name), _figure({**_mapping(one), "attempted": _mapping(one).get("samples")})]
+        for metric, figures in _mapping(described).items()
+        for name, one in _mapping(figures).items()
+    ]
 
 
 def _figure(figures: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Let units that end together share one write and one fsync, off the event loop."""
+"""Write finished units while the work goes on: those that end together share one write and one fsync, off the loop."""
 
 from __future__ import annotations
 
@@ -6,54 +6,71 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-from attrs import define
-
-from agentflow_core.runs.journal import Batch
 
 if TYPE_CHECKING:
-    from agentflow_core.runs.journal import Journal
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from anyio.abc import TaskGroup
+
+    from agentflow_core.runs.journal import Batch, Journal
 
 __all__ = ["GroupCommit"]
 
 
-@define(eq=False)
-class _Waiting:
-    batch: Batch
-    error: BaseException | None = None
-    is_done: bool = False
-
-
 class GroupCommit:
-    """Appends to one journal: who comes while a write is under way waits for it, and the next write takes all of them."""
+    """Appends to one journal: what comes while a write is under way waits for it, and the next write takes all of it.
 
-    def __init__(self, journal: Journal) -> None:
+    Use it with ``async with``: when that ends, cancelled or not, everything is written.
+
+    Args:
+        journal: where units are appended.
+        at_most: how many may wait; who brings more waits too.
+    """
+
+    def __init__(self, journal: Journal, *, at_most: int) -> None:
         self._journal = journal
-        self._turn = anyio.Lock()
+        self._at_most = at_most
         self._thread = anyio.CapacityLimiter(1)  # a thread of its own: tools may hold all the shared ones
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[tuple[Batch, Callable[[Exception | None], None]]] = []
+        self._is_writing = False
+        self._written = anyio.Event()  #: the write that is under way
+        self._group: TaskGroup | None = None
 
-    async def append(self, batch: Batch) -> None:
-        """Return when the unit is durable; not cancelled on the way, since it has ended.
-
-        Raises:
-            StorageError: it is not durable.
-        """
-        own = _Waiting(batch)
-        self._waiting.append(own)
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                if not own.is_done:
-                    await self._write()
-        if own.error is not None:
-            raise own.error
+    async def put(self, batch: Batch, then: Callable[[Exception | None], None]) -> None:
+        """Hand a unit over; ``then`` is called when it is durable, or with the error why it is not."""
+        assert self._group is not None, "use it with 'async with'"
+        self._waiting.append((batch, then))
+        if not self._is_writing:
+            self._is_writing = True
+            self._group.start_soon(self._write)
+        while len(self._waiting) > self._at_most:
+            await self._written.wait()
 
     async def _write(self) -> None:
-        group, self._waiting = self._waiting, []
-        error: BaseException | None = None
-        try:
-            batches = [waiting.batch for waiting in group]
-            await anyio.to_thread.run_sync(self._journal.append, batches, limiter=self._thread)
-        except Exception as raised:  # noqa: BLE001 (handed to everyone who waits, each of whom raises it)
-            error = raised
-        for waiting in group:
-            waiting.error, waiting.is_done = error, True
+        with anyio.CancelScope(shield=True):  # these units have ended
+            while self._waiting:
+                units, self._waiting = self._waiting, []
+                error: Exception | None = None
+                try:
+                    batches = [batch for batch, _ in units]
+                    await anyio.to_thread.run_sync(self._journal.append, batches, limiter=self._thread)
+                except Exception as raised:  # noqa: BLE001 (handed to everyone whose unit it is)
+                    error = raised
+                written, self._written = self._written, anyio.Event()
+                written.set()
+                for _, then in units:
+                    then(error)
+            self._is_writing = False
+
+    async def __aenter__(self) -> Self:
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._group is not None  # it was entered
+        return await self._group.__aexit__(kind, error, trace)

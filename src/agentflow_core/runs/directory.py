@@ -240,14 +240,14 @@ class Run:
                 return load(UnitFailure, end["error"]) if end["error"] else None
         return None
 
-    def records(self, stage: str) -> Iterator[UnitRecords]:
-        """The finished units of the stage in plan order, failed ones too, each read when it is asked for.
+    def records(self, stage: str, keys: Container[str] | None = None) -> Iterator[UnitRecords]:
+        """The finished units of the stage (those of the keys) in plan order, failed ones too, each read when asked for.
 
         Raises:
             RunCorruptError: a unit is not what was written; `run_stage` does such a unit again.
         """
         for unit in self._plan.units(stage):
-            if unit.key in self.journal.entries:
+            if unit.key in self.journal.entries and (keys is None or unit.key in keys):
                 records, end = self.journal.read(unit.key)
                 error = load(UnitFailure, end["error"]) if end["error"] else None
                 yield UnitRecords(

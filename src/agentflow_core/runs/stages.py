@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -112,11 +113,12 @@ async def run_stage(
     done = run.done(stage, retry_failed=retry_failed)
     left = [unit for unit in units if unit.key not in done]
     observe(StageStarted(stage=stage, total=len(units), done=len(units) - len(left)))
-    shift = _Shift(run, work, observe)
-    with stop.cancellable():
-        await executor.run(
-            left, shift.do, max_workers=max_workers, should_stop=lambda: stop.is_set or shift.ending is not None
-        )
+    async with GroupCommit(run.journal, at_most=max_workers) as commit:
+        shift = _Shift(run, work, observe, commit)
+        with stop.cancellable():
+            await executor.run(
+                left, shift.do, max_workers=max_workers, should_stop=lambda: stop.is_set or shift.ending is not None
+            )
     if shift.ending is not None:
         raise shift.ending
     report = StageReport(
@@ -133,17 +135,21 @@ async def run_stage(
 
 
 class _Shift:
-    """One go at the units of a stage: does a unit, keeps it, and remembers what ends the stage."""
+    """One go at the units of a stage: does a unit, hands it over to be kept, and remembers what ends the stage."""
 
     def __init__(
-        self, run: Run, work: Callable[[Unit, UnitJournal], Awaitable[str]], observe: Callable[[Event], None]
+        self,
+        run: Run,
+        work: Callable[[Unit, UnitJournal], Awaitable[str]],
+        observe: Callable[[Event], None],
+        commit: GroupCommit,
     ) -> None:
         self.ending: AgentFlowError | None = None
         self.ran = 0
         self._run = run
         self._work = work
         self._observe = observe
-        self._commit = GroupCommit(run.journal)
+        self._commit = commit
 
     async def do(self, unit: Unit) -> None:
         """Do one unit; raises nothing but cancellation."""
@@ -164,11 +170,16 @@ class _Shift:
             _log.debug("unit %s failed", unit.id, exc_info=error)
         wall_s = round(time.perf_counter() - wall, 4)
         journal.timing(event="unit", outcome=outcome, attempt=journal.attempt, started=round(started, 3), wall_s=wall_s)
-        try:
-            await self._commit.append(journal.batch(outcome, failure))
-        except AgentFlowError as error:
-            self.ending = self.ending or error
-            return
-        self.ran += 1
         message = "" if failure is None else failure.message
-        self._observe(UnitFinished(stage=unit.stage, unit=unit.id, outcome=outcome, wall_s=wall_s, message=message))
+        finished = UnitFinished(stage=unit.stage, unit=unit.id, outcome=outcome, wall_s=wall_s, message=message)
+        await self._commit.put(journal.batch(outcome, failure), partial(self._kept, finished))
+
+    def _kept(self, finished: UnitFinished, error: Exception | None) -> None:
+        """Tell of a unit once it is durable."""
+        if error is None:
+            self.ran += 1
+            self._observe(finished)
+        elif isinstance(error, AgentFlowError):
+            self.ending = self.ending or error
+        else:
+            raise error

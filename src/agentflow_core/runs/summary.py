@@ -28,10 +28,21 @@ def _section(key: str, value: Any) -> str:
     if key == "metrics" and isinstance(value, Mapping):
         rows = [[name, *(_figure(figures, figure) for figure in _FIGURES)] for name, figures in value.items()]
         return _table(["metric", *_FIGURES], rows)
+    if key == "figures" and isinstance(value, Mapping):
+        columns = ("mean", "ci95", "stderr", "samples")
+        rows = [
+            [f"{metric}.{name}", *(_figure(figures, column) for column in columns)]
+            for metric, described in value.items()
+            if isinstance(described, Mapping)
+            for name, figures in described.items()
+        ]
+        return _table(["figure", *columns], rows)
     if key == "usage" and isinstance(value, Mapping):
         return _usage(value)
     if isinstance(value, Mapping):
         return _table(["", "value"], [[name, item] for name, item in value.items()])
+    if isinstance(value, list | tuple):
+        return "\n".join(f"- {_cell(item)}" for item in value)
     return "" if value is None else _cell(value)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from math import fsum
 from typing import TYPE_CHECKING
 
-from agentflow_core.scorers.features import observed_text, observed_tokens, observed_words
-from agentflow_core.text import is_function_word, param_texts, tokens
+from agentflow_core.scorers.features import Features, features_of, observed_words
+from agentflow_core.text import param_texts, tokens
+from agentflow_core.text.vocabulary import FUNCTION_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,7 @@ class Information:
             return 0.0
         if self._weights.idf is not context.idf:
             self._weights = _Weights(context.idf)
-        words = set().union(*map(observed_words, path))
+        words = set().union(*[features_of(node).words for node in path])
         words.difference_update(tokens(path[0].intent))
         # summed exactly, since the order of a set of strings differs from process to process
         weight = fsum(map(self._weights.__getitem__, words))
@@ -69,14 +69,20 @@ class EntityDensity:
 
     def score(self, path: Sequence[Node], context: ScoringContext) -> float:
         """See the class."""
-        total = sum(len(observed_tokens(node)) for node in path)
-        return min(1.0, sum(_count_capital(observed_text(node)) for node in path) / total) if total else 0.0
+        told = [features_of(node) for node in path]
+        total = sum([len(one.tokens) for one in told])
+        return min(1.0, sum(map(_count_capital, told)) / total) if total else 0.0
 
 
-@lru_cache(maxsize=256)
-def _count_capital(text: str) -> int:
-    capital = _CAPITAL.findall(text) if text.isascii() else [word for word in _WORD.findall(text) if word[0].isupper()]
-    return sum(not is_function_word(word.casefold()) for word in capital)
+def _count_capital(told: Features) -> int:
+    if told.capitals < 0:
+        text = told.text
+        if text.isascii():
+            capital = _CAPITAL.findall(text)
+        else:
+            capital = [word for word in _WORD.findall(text) if word[0].isupper()]
+        told.capitals = sum([word.casefold() not in FUNCTION_WORDS for word in capital])
+    return told.capitals
 
 
 class Chain:
@@ -94,20 +100,17 @@ class Chain:
             return 0.0
         known = set(tokens(path[0].intent))
         followed: set[str] = set()
-        seen: list[frozenset[str]] = []
+        told: set[str] = set()
         linked = 0
         for node in steps:
             arguments = _argument_words(node.params)
-            followed.update(word for word in arguments - known if any(word in words for words in seen))
+            followed |= (arguments - known) & told
             linked += not followed.isdisjoint(arguments)
             known |= arguments
-            seen.append(observed_words(node))
+            told |= observed_words(node)
         return linked / (len(steps) - 1)
 
 
 def _argument_words(params: Mapping[str, Any]) -> set[str]:
-    return {
-        word
-        for word in tokens("\n".join(param_texts(params)))
-        if (len(word) >= _SHORTEST or word.isdigit()) and not is_function_word(word)
-    }
+    words = set(tokens("\n".join(param_texts(params)))) - FUNCTION_WORDS
+    return {word for word in words if len(word) >= _SHORTEST or word.isdigit()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from agentflow_core.models import ask
-from agentflow_core.prompts import load_prompt
+from agentflow_core.prompts import Prompts
 from agentflow_core.records import QA, DraftInputs, Evidence, ModelRequest, ReasoningStep, Usage, system, user
 from agentflow_core.synthesis.rendering import render_observations
 
@@ -34,11 +34,13 @@ class Drafts:
 class Drafter:
     """Drafts questions; keeps nothing between calls."""
 
-    def __init__(self, *, model: ChatModel, tools: Sequence[ToolDefinition], config: QAConfig) -> None:
+    def __init__(
+        self, *, model: ChatModel, tools: Sequence[ToolDefinition], config: QAConfig, prompts: Prompts | None = None
+    ) -> None:
         self.model = model
         self.tools = tuple(tools)
         self.config = config
-        self.prompt = load_prompt("agentflow_core.synthesis", "draft")
+        self.prompt = (prompts or Prompts())("synthesis.draft")
 
     async def draft(self, seed: Seed, path: Path, nodes: Sequence[Node]) -> Drafts:
         """Up to ``per_trajectory`` drafts of a path.

@@ -10,7 +10,7 @@ from attrs import frozen
 from agentflow_core.errors import BadOutputError, ContentFilterError, ContextOverflowError, ModelError
 from agentflow_core.models import ask
 from agentflow_core.names import did_you_mean
-from agentflow_core.prompts import load_prompt
+from agentflow_core.prompts import Prompts
 from agentflow_core.records import Action, ModelRequest, ProposeInputs, Usage, system, user
 from agentflow_core.synthesis.rendering import render_actions, render_history, render_tools
 
@@ -38,11 +38,18 @@ class Proposals:
 class Explorer:
     """Proposes actions; keeps nothing between calls."""
 
-    def __init__(self, *, model: ChatModel, tools: Sequence[ToolDefinition], config: SamplingConfig) -> None:
+    def __init__(
+        self,
+        *,
+        model: ChatModel,
+        tools: Sequence[ToolDefinition],
+        config: SamplingConfig,
+        prompts: Prompts | None = None,
+    ) -> None:
         self.model = model
         self.tools = tuple(tools)
         self.config = config
-        self.prompt: Prompt = load_prompt("agentflow_core.synthesis", "propose")
+        self.prompt: Prompt = (prompts or Prompts())("synthesis.propose")
         self._by_name = {tool.name: tool for tool in tools} | {tool.wire_name: tool for tool in tools}
         self._schema = _proposals_schema([tool.name for tool in tools])
 

@@ -5,20 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from agentflow_core.errors import DataError
+from agentflow_core.names import did_you_mean
 from agentflow_core.records import Seed
 from agentflow_core.rows import Row, read_rows
 
 if TYPE_CHECKING:
     from agentflow_core.synthesis.config import SeedsConfig
 
-__all__ = ["read_seeds", "seeds_of"]
+__all__ = ["FoundSeed", "check_sessions", "find_seeds", "read_seeds", "seeds_of"]
+
+
+@frozen(kw_only=True)
+class FoundSeed:
+    """A seed, and where it stands: ``file:line``, for messages."""
+
+    seed: Seed
+    where: str
 
 
 def read_seeds(config: SeedsConfig) -> list[Seed]:
-    """The seeds of the configuration, in order.
+    """The seeds of the configuration, in order. Raises what `find_seeds` does."""
+    return [found.seed for found in find_seeds(config)]
+
+
+def find_seeds(config: SeedsConfig) -> list[FoundSeed]:
+    """The seeds of the configuration, in order, with where they stand.
 
     Raises:
         DataError: neither or both sources are given, a seed has no content, an id stands twice, or there is none.
@@ -37,7 +51,33 @@ def read_seeds(config: SeedsConfig) -> list[Seed]:
 
 def seeds_of(items: Iterable[Any]) -> list[Seed]:
     """Seeds from texts, objects or `Seed` records."""
-    return _seeds(_rows(items))
+    return [found.seed for found in _seeds(_rows(items))]
+
+
+def check_sessions(seeds: Iterable[FoundSeed], sharing: Mapping[str, str]) -> None:
+    """Refuse seeds whose ``session`` names what has no sessions that could be initialized with it.
+
+    Args:
+        seeds: in order.
+        sharing: of the backends that are offered, by name.
+
+    Raises:
+        DataError: a backend is not offered, or is shared and would not be told of the settings.
+    """
+    known = sorted(name for name, kind in sharing.items() if kind != "shared")
+    for found in seeds:
+        for name, settings in (found.seed.session or {}).items():
+            if name not in sharing:
+                raise DataError(
+                    f"{found.where}: 'session' names the backend {name!r}, which is not there"
+                    f"{did_you_mean(name, known)}",
+                    hint=f"backends with sessions: {', '.join(known) or 'none'}",
+                )
+            if settings and sharing[name] == "shared":
+                raise DataError(
+                    f"{found.where}: 'session' has settings for {name!r}, which keeps no sessions",
+                    hint=f"set them in the configuration: sandbox.backends.{name}",
+                )
 
 
 def _rows(items: Iterable[Any]) -> Iterable[Row]:
@@ -45,7 +85,7 @@ def _rows(items: Iterable[Any]) -> Iterable[Row]:
         yield Row(value=item, where=f"seeds.items.{number - 1}", number=number)
 
 
-def _seeds(rows: Iterable[Row]) -> list[Seed]:
+def _seeds(rows: Iterable[Row]) -> list[FoundSeed]:
     seen: dict[str, str] = {}
     seeds = []
     for row in rows:
@@ -53,7 +93,7 @@ def _seeds(rows: Iterable[Row]) -> list[Seed]:
         if seed.id in seen:
             raise row.error(f"id {seed.id!r} stands already at {seen[seed.id]}")
         seen[seed.id] = row.where
-        seeds.append(seed)
+        seeds.append(FoundSeed(seed=seed, where=row.where))
     return seeds
 
 

@@ -23,13 +23,21 @@ def node_order(node_id: str) -> tuple[int, ...]:
 class Tree:
     """The tree of one seed. Nothing in it depends on the order in which calls complete."""
 
-    def __init__(self, seed: Seed, *, stale_novelty: float, key_of: Callable[[Action], str]) -> None:
+    def __init__(
+        self,
+        seed: Seed,
+        *,
+        stale_novelty: float,
+        key_of: Callable[[Action], str],
+        changes: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.seed = seed
         self.stale_novelty = stale_novelty
         root = Node(id=f"{seed.id}/0", seed_id=seed.id, intent=seed.content)
         self.nodes: dict[str, Node] = {root.id: root}
         self.root = root
         self._key_of = key_of
+        self._changes = changes
         self._children: dict[str, int] = {}
         self._reserved: dict[str, Action] = {}
         self._seen: set[int] = set()
@@ -94,11 +102,15 @@ class Tree:
         return node
 
     def may_grow(self, node: Node) -> bool:
-        """Whether a node leads on: not when it is stale, nor when it failed right after a failure."""
-        if node.stale:
-            return False
+        """Whether a node leads on.
+
+        Not when it is stale, unless its tool changes a state: to enter a folder tells nothing, and yet leads on. And
+        not when it failed, or was stale, right after one that did.
+        """
         parent = self.nodes.get(node.parent or "")
-        return not (node.error and parent is not None and parent.error)
+        if parent is not None and ((node.error and parent.error) or (node.stale and parent.stale)):
+            return False
+        return not node.stale or self._changes(node.tool or "")
 
     def in_order(self) -> list[Node]:
         """All nodes, in node-id order."""

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,13 +25,13 @@ from attrs import frozen
 from agentflow_core.refs import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from types import TracebackType
     from typing import Self
 
     from aiohttp import web
 
-__all__ = ["Fault", "Faults", "OpenAIServer", "Responder", "echo"]
+__all__ = ["Fault", "Faults", "OpenAIServer", "Responder", "echo", "letters"]
 
 FaultKind = Literal["rate_limit", "server_error", "disconnect", "malformed", "empty", "content_filter"]
 _CHARS_PER_TOKEN = 4
@@ -62,6 +62,8 @@ class Faults:
 #: ``usage`` are taken out), its text, or a fault.
 Answer = Mapping[str, Any] | str | Fault
 Responder = Callable[[dict[str, Any]], Answer | Awaitable[Answer]]
+#: From a text to its vector.
+Embedding = Callable[[str], Sequence[float]]
 
 
 def echo(body: dict[str, Any]) -> Answer:
@@ -75,12 +77,24 @@ def echo(body: dict[str, Any]) -> Answer:
     return last
 
 
+def letters(text: str) -> Sequence[float]:
+    """How often each letter from a to z stands in the text, and all else: texts of the same letters are equal."""
+    counts = [0.0] * 27
+    for character in text.lower():
+        index = ord(character) - ord("a")
+        counts[index if 0 <= index < 26 else 26] += 1
+    return counts
+
+
 class OpenAIServer:
-    """Answers ``POST /v1/chat/completions`` and ``GET /v1/models``, in a thread of its own while it is open.
+    """Answers ``POST /v1/chat/completions``, ``POST /v1/embeddings`` and ``GET /v1/models``, in a thread of its own.
+
+    It does so while it is open.
 
     Args:
         responder: makes the answers.
-        script: answers that are given first, one a request, before the responder is asked.
+        script: answers that are given first, one a request for a completion, before the responder is asked.
+        embed: makes the vectors of texts.
         latency_ms: how long each answer takes.
         faults: what goes wrong by chance.
         models: names that are known; any name if empty.
@@ -99,6 +113,7 @@ class OpenAIServer:
         responder: Responder = echo,
         *,
         script: Iterable[Answer] = (),
+        embed: Embedding = letters,
         latency_ms: float = 0.0,
         faults: Faults | None = None,
         models: Sequence[str] = (),
@@ -113,6 +128,7 @@ class OpenAIServer:
     ) -> None:
         self.responder = responder
         self.script = deque(script)
+        self.embed = embed
         self.latency_ms = latency_ms
         self.faults = faults
         self.models = tuple(models)
@@ -126,7 +142,7 @@ class OpenAIServer:
         self.port = port
         self.requests: list[dict[str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
-        self.calls = 0  #: requests for completions that came
+        self.calls = 0  #: requests for completions and embeddings that came
         self.in_flight = 0
         self.max_in_flight = 0
         self._rng = Random(faults.seed if faults else 0)
@@ -154,6 +170,7 @@ class OpenAIServer:
 
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_post("/v1/embeddings", self._complete)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -195,6 +212,8 @@ class OpenAIServer:
         answer: Answer | Awaitable[Answer]
         if fault is not None:
             answer = fault
+        elif "input" in body:
+            return _response(200, _embeddings(body, self.embed, len(raw)), self.answer_headers)
         elif self.script:
             answer = self.script.popleft()
         else:
@@ -213,6 +232,11 @@ class OpenAIServer:
             return _error(
                 404, f"The model '{model}' does not exist or you do not have access to it.", "model_not_found"
             )
+        if "input" in body:
+            texts = body["input"]
+            if not isinstance(texts, list) or not texts or not all(isinstance(one, str) and one for one in texts):
+                return _error(400, "'input' must be a list of texts that are not empty", "invalid_request_error")
+            return None
         if not isinstance(body.get("messages"), list) or not body["messages"]:
             return _error(400, "'messages' must not be empty", "invalid_request_error", "messages")
         if body.get("stream"):
@@ -269,6 +293,16 @@ def _completion(body: dict[str, Any], answer: Mapping[str, Any] | str, size_byte
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
         "usage": usage or {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written},
     }
+
+
+def _embeddings(body: dict[str, Any], embed: Embedding, size_bytes: int) -> dict[str, Any]:
+    data = [
+        {"object": "embedding", "index": index, "embedding": list(embed(text))}
+        for index, text in enumerate(body["input"])
+    ]
+    tokens = size_bytes // _CHARS_PER_TOKEN
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": data, "model": body.get("model"), "usage": usage}
 
 
 def _tool_call(index: int, call: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["contains", "hash64", "normalize", "novelty", "overlap", "shingles", "shingles_of", "tokens"]
 
-_ASCII_BREAKS = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) == "_")}
+#: ASCII bytes in lower case; what is no letter, digit or underscore is a space.
+_ASCII_WORDS = bytes(
+    ord(chr(code).lower()) if code < 128 and (chr(code).isalnum() or chr(code) == "_") else 32 for code in range(256)
+)
 #: Scripts that are written without spaces: every character is a word of its own there.
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD_ANY = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
@@ -32,7 +35,8 @@ def normalize(text: str) -> str:
 def tokens(text: str) -> list[str]:
     """The words of ``text`` in order: NFKC, case-folded runs of letters and digits; CJK characters one by one."""
     if text.isascii():
-        return text.lower().translate(_ASCII_BREAKS).split()  # three times as fast as the expression below
+        # five times as fast as the expression below
+        return text.encode("ascii").translate(_ASCII_WORDS).decode("ascii").split()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _WORD_ANY.findall(folded)
 
@@ -42,20 +46,29 @@ def hash64(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
-class _WordLanes(dict[str, bytes]):
-    """Hashes of the words seen lately, each in a lane of 16 bytes; it starts anew when it has grown large."""
+class _Lanes(dict[str, bytes]):
+    """Hashes of the words seen lately, each in a lane of bytes; it starts anew when it has grown large.
+
+    The hashes have few enough bits that the weighted sum of a run does not reach the next lane.
+    """
 
     LIMIT = 1 << 17
+
+    def __init__(self, width: int, hash_bits: int) -> None:
+        super().__init__()
+        self.width = width
+        self._drop = 64 - hash_bits
 
     def __missing__(self, word: str) -> bytes:
         if len(self) >= self.LIMIT:
             self.clear()
-        value = self[word] = hash64(word).to_bytes(_LANE, "little")
+        value = self[word] = (hash64(word) >> self._drop).to_bytes(self.width, "little")
         return value
 
 
-_LANE = 16
-_lane_of_word = _WordLanes().__getitem__
+_SHORT_RUN = 5
+_SHORT = _Lanes(8, 55)  # sums of five words stay below 2**60, up to where Python's integers are small and fast
+_LONG = _Lanes(16, 64)
 
 
 def shingles(text: str, n: int = 5) -> set[int]:
@@ -76,13 +89,15 @@ def shingles_of(words: Sequence[str], n: int = 5) -> set[int]:
     width = min(n, len(words))
     count = len(words) - width + 1
     # The hash of a run is the sum of its words' hashes weighted by powers of two: distinct runs have distinct sums,
-    # short of a chance of 2**-60. All runs are summed at once, in the lanes of one long integer; half of a lane is
-    # free, so that sums do not reach the next.
-    lanes = int.from_bytes(b"".join(map(_lane_of_word, words)), "little")
+    # short of a chance of 2**-50. All runs are summed at once, in the lanes of one long integer.
+    kept = _SHORT if width <= _SHORT_RUN else _LONG
+    lanes = int.from_bytes(b"".join(map(kept.__getitem__, words)), "little")
     sums = lanes
     for offset in range(1, width):
-        sums = (sums << 1) + (lanes >> (8 * _LANE * offset))
-    summed = sums.to_bytes(_LANE * (len(words) + 1), "little")
+        sums = (sums << 1) + (lanes >> (8 * kept.width * offset))
+    summed = sums.to_bytes(kept.width * (len(words) + 1), "little")
+    if kept is _SHORT:
+        return set(unpack_from(f"<{count}Q", summed))
     return set(unpack_from(f"<{2 * count}Q", summed)[::2])
 
 

@@ -1,0 +1,1 @@
+"""Python and SQL in confined sessions, for AgentFlow."""

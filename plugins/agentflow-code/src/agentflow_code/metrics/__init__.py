@@ -1,0 +1,1 @@
+"""Metrics that run what a prediction says."""

@@ -1,0 +1,1 @@
+"""SQL over the data of a session: what runs in its interpreter, and beside it what the server does."""
