@@ -77,8 +77,8 @@ def rollout(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def server(environ: dict[str, str], folder: Path) -> Iterator[str]:
-    """The URL of a sandbox server that nobody kills."""
-    command = [sys.executable, "-m", "agentflow_core", "serve", "--port", "0"]
+    """The URL of a sandbox server that nobody kills; it soon closes the sessions that killed runs leave."""
+    command = [sys.executable, "-m", "agentflow_core", "serve", "--port", "0", "--set", "server.worker_lost_s=20"]
     with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

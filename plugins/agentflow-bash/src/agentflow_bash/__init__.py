@@ -1,0 +1,1 @@
+"""Shells in confined sessions, for AgentFlow."""
