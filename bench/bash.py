@@ -190,7 +190,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 async def embedded(folder: Path) -> None:
-    bounds = LimitsConfig(max_sessions=SESSIONS + 8)
+    bounds = LimitsConfig(max_sessions=SESSIONS + 50)
     config = SandboxConfig(state_dir=folder, limits={"bash": bounds})
     async with AsyncExitStack() as stack:
         catalog = Catalog.of(bash=BashBackend, nothing=NothingBackend)

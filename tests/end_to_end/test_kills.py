@@ -77,8 +77,9 @@ def rollout(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def server(environ: dict[str, str], folder: Path) -> Iterator[str]:
-    """The URL of a sandbox server that nobody kills; it soon closes the sessions that killed runs leave."""
-    command = [sys.executable, "-m", "agentflow_core", "serve", "--port", "0", "--set", "server.worker_lost_s=20"]
+    """The URL of a sandbox server that nobody kills; sessions that killed runs leave go when they have been idle."""
+    code = "limits.code={idle_ttl_s: 30, max_sessions: 256}"
+    command = [sys.executable, "-m", "agentflow_core", "serve", "--port", "0", "--set", code]
     with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

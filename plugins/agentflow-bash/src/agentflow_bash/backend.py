@@ -73,6 +73,7 @@ class BashBackend(Backend):
                 await self._prepare(state, "builtin :", what, settings.cwd)
             if settings.setup:
                 await self._prepare(state, settings.setup, "setup failed")
+            await anyio.lowlevel.checkpoint()  # as in `opened`
         except BaseException:
             await state.stack.aclose()
             raise

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import anyio
+import anyio.lowlevel
 from attrs import define, field
 
 from agentflow_bash.beneath import Beneath
@@ -146,6 +146,7 @@ async def opened(
             shell.jobs, shell.lost = jobs.keepers, jobs.lose
             session = BashSession(folder=folder, config=config, env=env, shell=shell, jobs=jobs, files=None)
             stack.callback(session.close)
+            await anyio.lowlevel.checkpoint()  # who gave it up in the last moment does so here, where it can be left
             session.stack = stack.pop_all()
             return session
     except BaseExceptionGroup as errors:  # the task group wraps what went wrong beside it

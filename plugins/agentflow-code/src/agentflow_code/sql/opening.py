@@ -84,7 +84,7 @@ def found_path(place: Place, name: str) -> str:
         return str(place.files[name])
     path = os.path.join(place.workspace, name)
     if "\0" in path:
-        raise Refused("invalid_argument", "the name holds a NUL character")
+        raise Refused("invalid_argument", "the name of the database or tables holds a NUL character")
     real = os.path.realpath(path)
     data = [os.path.realpath(each) for each in place.data_paths]
     within = [os.path.realpath(place.workspace), *(each for each in data if os.path.isdir(each))]
