@@ -90,7 +90,12 @@ resources = st.dictionaries(st.sampled_from(["rag", "vm", "bash"]), resource)
 server = {
     "server": st.fixed_dictionaries(
         {},
-        optional={"url": urls, "host": st.just("127.0.0.1"), "port": st.integers(0, 99), "session_ttl": st.integers(0, 10**6)},
+        optional={
+            "url": urls,
+            "host": st.just("127.0.0.1"),
+            "port": st.integers(0, 99),
+            "session_ttl": st.integers(0, 10**6),
+        },
     ),
     "apis": st.fixed_dictionaries(
         {}, optional={"text2sql": st.fixed_dictionaries({"databases": st.dictionaries(st.just("d"), paths)})}

@@ -36,7 +36,9 @@ def kind_of(path: str, name: str = "") -> Kind:
     except FileNotFoundError:
         raise Refused("not_found", f"no such file: {shown}", hint="code:list_databases shows what there is") from None
     except IsADirectoryError:
-        raise Refused("invalid_argument", f"the database or file {shown!r} is a folder", hint="name a file in it") from None
+        raise Refused(
+            "invalid_argument", f"the database or file {shown!r} is a folder", hint="name a file in it"
+        ) from None
     except (OSError, ValueError) as error:
         raise Refused("invalid_argument", f"{shown} cannot be read: {error}") from None
     if head.startswith(b"SQLite format 3\x00"):
