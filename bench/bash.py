@@ -175,7 +175,7 @@ def served(folder: Path) -> Iterator[str]:
         "from agentflow_core import register_api_tool\n\n"
         '@register_api_tool(name="nothing:nothing")\nasync def nothing() -> dict:\n    """Do nothing."""\n    return {}\n'
     )
-    command = [sys.executable, "-m", "agentflow_core.cli", "serve", "--port", str(port), "--load", str(tools)]
+    command = ["agentflow", "serve", "--port", str(port), "--load", str(tools)]
     environ = {**os.environ, "AGENTFLOW_STATE": str(folder)}
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         try:

@@ -370,7 +370,7 @@ def full_at(limit_bytes: int) -> Callable[[], None]:
     return limit
 
 
-@pytest.mark.parametrize("limit_kb", [4, 40])
+@pytest.mark.parametrize("limit_kb", [4, 100])
 def test_a_full_disk_ends_the_run_and_with_space_it_completes_with_nothing_lost(start, cli, limit_kb):
     put("seeds.jsonl", *({"content": seed} for seed in ("Danube", "Marie Curie", "Oxygen", "Vienna", "Rome")))
     run = ("synthesize", "synthesis.json", "--plain", "--set", "max_workers=2", "--run")

@@ -24,7 +24,10 @@ _DRIVER: Final = Path(__file__).with_name("driver")
 #: What is put into the control folder, by its name there.
 _FILES: Final = {name: (_DRIVER / name).read_bytes() for name in ("bash", "shell.sh", "supervisor.sh", "terminal.py")}
 #: The script of a session's first process, which is then told where the rest of it is.
-SUPERVISOR: Final = 'read -r alone control && . "$control/supervisor.sh"'
+SUPERVISOR: Final = (
+    'start() { BASH_ENV=$control/shell.sh exec "$BASH" --norc --noprofile -s <"$control/commands" >/dev/null; }; '
+    'read -r alone control || exit; unset SHLVL OLDPWD; set -m; start & . "$control/supervisor.sh"'
+)
 
 #: How many fields follow the letter that a message begins with.
 _FIELDS: Final = {b"r": 3, b"x": 1, b"g": 1, b"s": 1, b"k": 2}
@@ -71,7 +74,6 @@ class Control:
             self._starts = self.open_fifo("starts", os.O_RDWR)
             opening = self.open_fifo("orders", os.O_RDWR)
             try:
-                os.write(self._starts, b"\n")
                 with anyio.fail_after(START_S):
                     await confined.stdin.send(f"{alone} {confined.control.inside}\n".encode())
                     await self._started()
@@ -259,7 +261,7 @@ class Control:
             TimeoutError: it does not come to its end, as when the shell was killed meanwhile.
         """
         end = b"\0" + token.encode() + b"\0"
-        is_large = False
+        is_large = is_over = False
         with anyio.fail_after(ORDER_S):
             while not self._dumped.endswith(end):
                 try:
@@ -267,8 +269,11 @@ class Control:
                 except BlockingIOError:
                     if (message := self._parsed() or self._read()) is not None:
                         self._keep(message)
-                    if any(kept[0] == b"g" for kept in self._kept):
+                    if is_over:
                         raise TimeoutError from None
+                    is_over = any(kept[0] == b"g" for kept in self._kept)  # what it told last has come by then
+                    if is_over:
+                        continue
                     with anyio.move_on_after(0.05):
                         await anyio.wait_readable(self._state)
                 if len(self._dumped) > _LARGEST_STATE:

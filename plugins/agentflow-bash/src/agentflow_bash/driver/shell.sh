@@ -120,7 +120,8 @@ __agentflow_start() { # NUMBER COMMAND: run a job beside the shell, as a copy of
     ) <&"$__agentflow_from" >&"$__agentflow_to" 2>&1 &
     command exec {__agentflow_from}<&- {__agentflow_to}>&-
     builtin printf '%s\0' p "$1" "$BASHPID" "$!" >|"$__agentflow/events"
-    builtin wait -f "$!"
+    builtin set +m
+    builtin wait "$!"
     builtin printf '%s\0' e "$1" "$?" '' >|"$__agentflow/events"
   } </dev/null >/dev/null 2>&1 &
   builtin disown "$!"

@@ -1,13 +1,13 @@
 # The first process of a session: starts its shell and tells how it ended; beside it, one that stops what is to be stopped.
 #
-# $alone says whether all processes that it sees are the session's (y or n), $control is the folder. For each line on
-# CONTROL/starts it starts a shell, and tells its status by `g` on CONTROL/replies. Beside it orders are read from
-# CONTROL/orders, a line each: an id, a word, the number of the shell and arguments; each is answered by `k` and the id.
+# $alone says whether all processes that it sees are the session's (y or n), $control is the folder; the first shell has
+# been started by the line that reads this. When a shell has ended, its status is told by `g` on CONTROL/replies, and for
+# a line on CONTROL/starts the next one is started. Beside that, orders are read from CONTROL/orders, a line each: an id, a
+# word, the number of the shell and arguments; each is answered by `k` and the id on CONTROL/replies.
 # Both use nothing but builtins, since a session at its limit of processes could start no other.
 LC_ALL=C IFS=' '
 exec 3<"$control/orders" 4<"$control/starts" </dev/null || exit
-unset SHLVL OLDPWD
-set -f
+set +m -f
 
 look() { # SHELL SINCE PID…: find what was begun since then; not those named, nor what they or others began
   local shell=$1 since=$2 stat each at fields parent=() born=() group=()
@@ -54,7 +54,7 @@ finish() { # SHELL HUNDREDTHS PID…: kill what was begun so long ago or later, 
 orders() {
   local id word shell rest said
   while :; do
-    read -r id word shell rest <&3 || continue
+    read -r id word shell rest <&3 || exit # nobody is left who could order
     said=''
     case $word in
       there) kill -0 "$shell" && said=y ;;
@@ -70,12 +70,15 @@ orders() {
   done
 }
 
-orders 2>/dev/null &
-exec 3<&-
-set -m
-while read -r start <&4; do
-  BASH_ENV=$control/shell.sh "$BASH" --norc --noprofile -s <"$control/commands" >/dev/null 4<&- &
-  exec 2>/dev/null
-  wait -f "$!"
+shell=$!
+orders 2>/dev/null 4<&- &
+exec 2>/dev/null 3<&-
+while :; do
+  wait "$shell" # without -m: it would return when the shell is stopped, and `wait -f` can spin for ever (bash 5.2)
   printf '%s\0' g "$?" >"$control/replies"
+  read -r go <&4 || exit
+  set -m
+  start 3<&- 4<&- &
+  shell=$!
+  set +m
 done
