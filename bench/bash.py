@@ -9,7 +9,6 @@ import os
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
