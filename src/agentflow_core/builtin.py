@@ -52,6 +52,12 @@ def agentflow_metrics() -> Iterator[MetricSpec]:
     """The metrics."""
     at = "agentflow_core.metrics"
     yield MetricSpec(
+        "state_match",
+        target=f"{at}.state_match:StateMatch",
+        config=f"{at}.state_match:StateMatchConfig",
+        summary="the state left behind is the one that the task asks for",
+    )
+    yield MetricSpec(
         "exact_match", target=f"{at}.squad:ExactMatch", summary="equal after SQuAD normalization, best reference"
     )
     yield MetricSpec("f1_score", target=f"{at}.squad:F1Score", summary="token F1 by SQuAD's rule, best reference")

@@ -235,7 +235,7 @@ class SandboxClient(SandboxWorker, Protocol):
         ...
 
     def tool_traits(self, tool: str) -> Mapping[str, Any]:
-        """``{sharing, read_only, canonicalize, compare, forkable, offline}`` of a listed tool."""
+        """``{sharing, read_only, canonicalize, compare, forkable, probes, offline}`` of a listed tool."""
         ...
 
     async def warmup(self, backends: Sequence[str] = ()) -> None:
@@ -375,7 +375,7 @@ class ScoredSample:
     outcome: str = "answered"
     sample: int = 0
     trajectory: Trajectory | None = None
-    end_state: Mapping[str, Any] = field(factory=dict)
+    end_state: Mapping[str, Mapping[str, Any]] = field(factory=dict)  #: as `Trajectory.end_state` has it
 
 
 @frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -12,6 +12,7 @@ from attrs import define, field
 
 from agentflow_core.agent import Agent, AgentConfig, Solved
 from agentflow_core.blobs import BlobStore
+from agentflow_core.errors import SandboxError
 from agentflow_core.records import (
     Completion,
     ImageContent,
@@ -55,10 +56,15 @@ def catalog(world: World) -> Catalog:
             if not world.may_start:
                 raise OSError("no room for a pad")
             world.opened.append(session.worker_id)
-            return [session.worker_id]
+            return [session.worker_id, *session.settings.get("words", ())]
 
         async def cleanup(self, state: list[str]) -> None:
             world.closed.append(state[0])
+
+        async def observe_end(self, state: list[str], probes: Sequence[str]) -> Mapping[str, Any]:
+            if not set(probes) <= {"words"}:
+                raise SandboxError("the only probe is 'words'", code="invalid_argument")
+            return {probe: " ".join(state[1:]) for probe in probes}
 
         @tool
         async def write(self, state: list[str], word: str) -> str:
@@ -183,10 +189,11 @@ class Bench:
             blobs=self.blobs,
         )
 
-    async def solve(self, script: Script, *, task: str = "t", sample: int = 0, **config: Any) -> Solved:
+    async def solve(self, script: Script, *, task: str | Task = "t", sample: int = 0, **config: Any) -> Solved:
         agent = await self.agent(script, **config)
         with anyio.fail_after(20):
-            solved = await agent.solve(Task(id=task, question="Where is Bern?"), sample)
+            task = Task(id=task, question="Where is Bern?") if isinstance(task, str) else task
+            solved = await agent.solve(task, sample)
         assert unanswered(solved.trajectory) == []
         return solved
 

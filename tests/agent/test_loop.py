@@ -359,3 +359,40 @@ async def test_the_offline_model_is_given_the_state_of_the_task(bench, script):
 def test_a_script_that_ends_is_a_failing_test():
     with pytest.raises(AssertionError, match="ended before request 1"):
         anyio.run(ScriptedModel([]).complete, None)
+
+
+# ---- how a task begins and ends
+
+
+def state_task(**parts) -> Task:
+    return Task(id="t", question="Write.", **parts)
+
+
+async def test_a_task_begins_with_its_session_and_its_probes_see_how_it_ends(bench, script, world):
+    task = state_task(session={"pad": {"words": ["a"]}}, end_state={"pad": {"words": "a b"}})
+    solved = await bench.solve([script.calls(("pad_write", {"word": "b"})), "done"], task=task)
+    assert script.results(solved.trajectory) == ["a b"]
+    assert solved.trajectory.end_state == {"pad": {"words": "a b"}}
+    assert (len(world.opened), len(world.closed)) == (1, 1)
+
+
+async def test_probes_are_asked_also_when_a_limit_ended_the_task(bench, script):
+    task = state_task(end_state={"pad": {"words": "a"}})
+    script = [script.calls(("pad_write", {"word": "a"})), script.calls(("pad_wait", {}))]
+    solved = await bench.solve(script, task=task, timeout_s=0.3)
+    assert (solved.trajectory.outcome, solved.trajectory.end_state) == ("limit:wall_time", {"pad": {"words": "a"}})
+
+
+async def test_why_probes_could_not_be_asked_stands_in_the_trajectory(bench, world):
+    solved = await bench.solve(["done"], task=state_task(end_state={"pad": {"weight": 3}}))
+    assert solved.trajectory.end_state == {"pad": {"error": "invalid_argument: the only probe is 'words'"}}
+    world.may_start = False
+    solved = await bench.solve(["done"], task=state_task(end_state={"pad": {"words": ""}}))
+    assert "no room for a pad" in solved.trajectory.end_state["pad"]["error"]
+
+
+async def test_a_session_that_cannot_begin_ends_the_task(bench, world):
+    world.may_start = False
+    solved = await bench.solve(["done"], task=state_task(session={"pad": {}}))
+    assert solved.trajectory.outcome == "error:internal"
+    assert "no room for a pad" in solved.error

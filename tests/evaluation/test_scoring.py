@@ -75,10 +75,10 @@ async def test_what_concerns_every_sample_is_raised(error):
 
 def test_a_stored_result_is_a_sample_again():
     result = TaskResult(task_id="t", sample=2, question="?", answer=None, outcome="limit:turns", references=("x",))
-    trajectory = Trajectory(id="t#2", task_id="t", sample=2, end_state={"files": []})
+    trajectory = Trajectory(id="t#2", task_id="t", sample=2, end_state={"vm": {"file:a": None}})
     sample = sample_of(result, trajectory)
     assert (sample.prediction, sample.sample, sample.outcome) == (None, 2, "limit:turns")
-    assert sample.end_state == {"files": []}
+    assert sample.end_state == {"vm": {"file:a": None}}
     assert sample.task == Task(id="t", question="?", references=("x",))
     assert sample_of(result, trajectory, Task(id="t", question="?", kwargs={"k": 1})).task.kwargs == {"k": 1}
 

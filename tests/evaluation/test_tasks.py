@@ -9,7 +9,7 @@ import pytest
 
 from agentflow_core.errors import DataError
 from agentflow_core.evaluation.config import DataConfig
-from agentflow_core.evaluation.tasks import read_tasks, references_of
+from agentflow_core.evaluation.tasks import check_backends, read_tasks, references_of
 from agentflow_core.records import Task
 
 if TYPE_CHECKING:
@@ -175,3 +175,37 @@ def test_the_same_seed_shuffles_the_same_way(read):
 def test_a_file_without_tasks_is_an_error(read):
     with pytest.raises(DataError, match="holds no task"):
         read([], fields={"answer": "gold"})
+
+
+# ---- sessions and end states
+
+
+def test_sessions_and_end_states_are_read(read):
+    row = {"question": "?", "session": {"web": {"start_url": "a"}}, "end_state": '{"web": {"url": {"contains": "b"}}}'}
+    (task,) = read([row])
+    assert task.session == {"web": {"start_url": "a"}}
+    assert task.end_state == {"web": {"url": {"contains": "b"}}}
+    assert task.metadata == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"session": {"web": "a"}}, "session.web: expected an object of settings, found str"),
+        ({"end_state": {"web": ["url"]}}, "end_state.web: expected an object of probes, found list"),
+        ({"end_state": {"web": {"url": {"matches": "("}}}}, "end_state.web.url: the expectation"),
+    ],
+)
+def test_what_is_no_session_or_end_state_is_refused_with_its_place(read, row, words):
+    with pytest.raises(DataError, match=r"tasks\.jsonl:2") as caught:
+        read([{"question": "a"}, {"question": "b", **row}])
+    assert words in str(caught.value)
+
+
+def test_a_backend_that_is_not_there_or_has_none_is_refused_before_anything_runs():
+    traits = {"web": {"sharing": "session", "probes": True}, "rag": {"sharing": "shared", "probes": False}}
+    check_backends([Task(id="a", question="?", session={"web": {}}, end_state={"web": {"url": "b"}})], traits)
+    with pytest.raises(DataError, match="'session' names 'rag', which is no backend with sessions"):
+        check_backends([Task(id="a", question="?", session={"rag": {}})], traits)
+    with pytest.raises(DataError, match=r"task 'a': 'end_state' names 'wbe', .*, did you mean 'web'"):
+        check_backends([Task(id="a", question="?", end_state={"wbe": {}})], traits)

@@ -112,7 +112,7 @@ SAMPLES: list[Record] = [
             assistant("Bern"),
         ),
         steps=(StepRecord(usage=USAGE),),
-        end_state={"files": []},
+        end_state={"vm": {"file:a": None}},
         outcome="limit:turns",
         answer="Bern",
     ),

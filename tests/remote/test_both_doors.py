@@ -282,6 +282,20 @@ async def test_failures_of_files_are_raised_and_leave_the_session_as_it_was(box)
             await sandbox.read_file(page, "x")
 
 
+async def test_probes_see_how_a_session_is_and_are_no_tools(box):
+    async with box() as sandbox:
+        assert "counter:observe_end" not in {tool.name for tool in await sandbox.list_tools()}
+        assert sandbox.tool_traits("counter:add")["probes"]
+        assert not sandbox.tool_traits("pages:read")["probes"]
+        await sandbox.create_session({"counter": {"start": 4}})
+        await sandbox.execute("counter:label", {"text": "a"})
+        seen = await sandbox.execute("counter:observe_end", {"probes": ["total", "label:0", "label:1"]})
+        assert seen.data == {"observed": {"total": 4, "label:0": "a", "label:1": None}}
+        unknown = await sandbox.execute("counter:observe_end", {"probes": ["weight"]})
+        assert (unknown.code, unknown.hint) == ("invalid_argument", "total, label:N")
+        assert (await sandbox.execute("pages:observe_end", {"probes": []})).code == "unknown_tool"
+
+
 async def test_warmup_and_status(box):
     async with box(config={"warmup": ["pages"]}) as sandbox:
         assert (await sandbox.status())["backends"]["pages"]["state"] == "ready"

@@ -71,6 +71,7 @@ async def test_traits_tell_how_a_tool_may_be_used(plugin_host):
             "canonicalize": None,
             "compare": None,
             "forkable": True,
+            "probes": True,
             "offline": None,
         }
         assert sandbox.tool_traits("counter:look")["read_only"]

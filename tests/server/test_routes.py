@@ -331,6 +331,7 @@ async def test_the_capabilities_tell_backends_limits_and_the_server(opened):
         "sharing": "session",
         "forkable": True,
         "files": False,
+        "probes": True,
         "provider": "the caller",
     }
     assert data["backends"]["pages"]["files"]

@@ -120,6 +120,8 @@ class Agent:
         worker = self.sandbox.worker(f"{task.id}#{sample}")
         try:
             with anyio.move_on_after(self.config.timeout_s) as scope:
+                if task.session:
+                    await worker.create_session(task.session)
                 await episode.play(worker)
             if scope.cancelled_caught:
                 episode.outcome = "limit:wall_time"
@@ -133,6 +135,7 @@ class Agent:
             episode.error = str(error)
         finally:
             with anyio.CancelScope(shield=True):
+                episode.end_state = await _end_state(worker, task)
                 await worker.aclose()
         return episode.solved()
 
@@ -152,6 +155,7 @@ class _Episode:
         self.outcome = "answered"
         self.error = ""
         self.answer: str | None = None
+        self.end_state: Mapping[str, Mapping[str, Any]] = {}
 
     async def play(self, worker: SandboxWorker) -> None:
         config = self.agent.config
@@ -176,6 +180,7 @@ class _Episode:
             tools=tuple(tool.name for tool in self.agent.tools),
             messages=tuple(self.messages),
             steps=tuple(self.steps),
+            end_state=self.end_state,
             outcome=self.outcome,
             answer=self.answer,
         )
@@ -315,6 +320,18 @@ class _Episode:
 class _Call:
     name: str
     params: Mapping[str, Any]
+
+
+async def _end_state(worker: SandboxWorker, task: Task) -> dict[str, Mapping[str, Any]]:
+    """What the task's probes see now; of a backend that cannot be asked, why."""
+    seen: dict[str, Mapping[str, Any]] = {}
+    for backend, expected in task.end_state.items():
+        try:
+            result = await worker.execute(f"{backend}:observe_end", {"probes": list(expected)})
+        except SandboxError as error:
+            result = ToolResult.failure(error.code, error.message)
+        seen[backend] = result.data["observed"] if result.ok else {"error": f"{result.code}: {result.message}"}
+    return seen
 
 
 def _images(result: ToolResult, seen: Observation) -> list[ImagePart]:

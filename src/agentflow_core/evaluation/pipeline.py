@@ -19,7 +19,7 @@ from agentflow_core.evaluation.scoring import (
     score_sample,
 )
 from agentflow_core.evaluation.summary import summarize_results
-from agentflow_core.evaluation.tasks import read_tasks
+from agentflow_core.evaluation.tasks import check_backends, read_tasks
 from agentflow_core.interfaces import MetricContext, ScoredSample
 from agentflow_core.models import ModelEmbedder
 from agentflow_core.names import match_tools
@@ -134,6 +134,7 @@ class Evaluation:
     ) -> Evaluation:
         """Find the tools that the configuration names among those that the sandbox offers."""
         offered = {tool.name: tool for tool in await workshop.sandbox.list_tools()}
+        check_backends(tasks, {name.partition(":")[0]: workshop.sandbox.tool_traits(name) for name in offered})
         agent = Agent(
             model=workshop.models("solver"),
             sandbox=workshop.sandbox,

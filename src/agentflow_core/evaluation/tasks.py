@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow_core.errors import DataError
 from agentflow_core.metrics.references import reference_texts
+from agentflow_core.metrics.state_match import check_expected
 from agentflow_core.names import did_you_mean
 from agentflow_core.records import Task
 from agentflow_core.rows import Row, read_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agentflow_core.evaluation.config import DataConfig
 
-__all__ = ["read_tasks", "task_of"]
+__all__ = ["check_backends", "read_tasks", "task_of"]
 
 #: The columns that are recognised for each part of a task, in order of preference.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -25,6 +28,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "answer": ("answer", "answers", "ground_truth", "expected"),
     "aliases": ("aliases",),
     "kwargs": ("kwargs",),
+    "session": ("session",),
+    "end_state": ("end_state",),
 }
 
 
@@ -92,6 +97,8 @@ def task_of(row: Row, fields: Mapping[str, str]) -> Task:
         question=question.strip(),
         references=tuple(dict.fromkeys((*references_of(part("answer")), *references_of(part("aliases"))))),
         kwargs=row.mapping(column["kwargs"]) if column["kwargs"] else {},
+        session=_by_backend(row, column["session"], "settings"),
+        end_state=_expected(row, column["end_state"]),
         metadata={name: item for name, item in value.items() if name not in column.values()},
     )
 
@@ -100,6 +107,51 @@ def _column(value: Mapping[str, Any], part: str, fields: Mapping[str, str]) -> s
     """The column in which a row has the part: the one that is named for it, else the first that is recognised."""
     names = (fields[part],) if part in fields else COLUMNS[part]
     return next((name for name in names if value.get(name) not in (None, "")), None)
+
+
+def _by_backend(row: Row, column: str | None, what: str) -> dict[str, Mapping[str, Any]]:
+    """An object with an object for each backend."""
+    found = row.mapping(column) if column else {}
+    for backend, value in found.items():
+        if not isinstance(value, Mapping):
+            raise row.error(f"{column}.{backend}: expected an object of {what}, found {type(value).__name__}")
+    return dict(found)
+
+
+def _expected(row: Row, column: str | None) -> dict[str, Mapping[str, Any]]:
+    found = _by_backend(row, column, "probes")
+    for backend, probes in found.items():
+        for probe, expected in probes.items():
+            try:
+                check_expected(expected)
+            except DataError as error:
+                raise row.error(f"{column}.{backend}.{probe}: {error.message}", hint=error.hint) from error
+    return found
+
+
+def check_backends(tasks: Iterable[Task], traits: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse tasks whose ``session`` or ``end_state`` names a backend that has no sessions, or no probes.
+
+    Args:
+        tasks: in order.
+        traits: of the backends that are offered, by name: their ``sharing``, and whether they have ``probes``.
+
+    Raises:
+        DataError: it names the task.
+    """
+    sessions = sorted(name for name, found in traits.items() if found["sharing"] != "shared")
+    probed = sorted(name for name, found in traits.items() if found["probes"])
+    for task in tasks:
+        for part, names, able, what in (
+            ("session", task.session, sessions, "sessions"),
+            ("end_state", task.end_state, probed, "probes"),
+        ):
+            if wrong := [name for name in names if name not in able]:
+                raise DataError(
+                    f"task {task.id!r}: {part!r} names {wrong[0]!r}, which is no backend with {what}"
+                    f"{did_you_mean(wrong[0], able)}",
+                    hint=f"backends with {what}: {', '.join(able) or 'none'}",
+                )
 
 
 def references_of(value: Any) -> tuple[str, ...]:

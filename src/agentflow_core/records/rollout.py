@@ -22,6 +22,10 @@ class Task(Record):
     question: str
     references: tuple[str, ...] = ()
     kwargs: Mapping[str, Any] = field(factory=dict)
+    #: what the task's sessions begin with, by backend
+    session: Mapping[str, Mapping[str, Any]] = field(factory=dict, metadata={"sparse": True})
+    #: what probes of a backend are expected to see when the agent has ended: ``{backend: {probe: expected}}``
+    end_state: Mapping[str, Mapping[str, Any]] = field(factory=dict, metadata={"sparse": True})
     metadata: Mapping[str, Any] = field(factory=dict)
 
 
@@ -55,7 +59,8 @@ class Trajectory(Record):
     tools: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     steps: tuple[StepRecord, ...] = ()
-    end_state: Mapping[str, Any] = field(factory=dict)
+    #: what the probes saw that the task names, ``{backend: {probe: seen}}``; ``{backend: {"error": why}}``: nothing
+    end_state: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     outcome: str = "answered"
     answer: str | None = None
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from attrs import field, frozen
 
 from agentflow_core.errors import PluginError, SandboxError
+from agentflow_core.records import ToolResult
 from agentflow_core.records.events import Event
 from agentflow_core.sandbox.premises import Premises
-from agentflow_core.sandbox.tools import ToolFunction, tool_function
+from agentflow_core.sandbox.tools import ToolFunction, tool, tool_function
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from agentflow_core.sandbox.launchers.spec import Confined, Launcher, LaunchSpec
 
-__all__ = ["Backend", "BackendContext", "FileSlice", "Session", "Sharing"]
+__all__ = ["PROBING", "Backend", "BackendContext", "FileSlice", "Session", "Sharing"]
 
 Sharing = Literal["session", "shared", "hybrid"]
 
@@ -102,7 +103,7 @@ class Backend:
         where = f"backend {cls.__qualname__}"
         if cls.sharing not in ("session", "shared", "hybrid"):
             raise PluginError(f"{where}: sharing is {cls.sharing!r}", hint="one of session, shared, hybrid")
-        for name in ("warmup", "initialize", "cleanup", "shutdown", "fork", "read_file", "write_file"):
+        for name in ("warmup", "initialize", "cleanup", "shutdown", "fork", "read_file", "write_file", "observe_end"):
             if not inspect.iscoroutinefunction(getattr(cls, name)) and not _is_tool(cls, name):
                 raise PluginError(f"{where}: {name} must be async", hint=f"async def {name}(…)")
         cls.tools()
@@ -124,6 +125,11 @@ class Backend:
     def can_fork(cls) -> bool:
         """Does it override `fork`?"""
         return cls.fork is not Backend.fork
+
+    @classmethod
+    def probing(cls) -> ToolFunction | None:
+        """What runs `observe_end` as a call, named like it; None if that is not overridden. It is no tool of a model."""
+        return PROBING if cls.observe_end is not Backend.observe_end else None
 
     @classmethod
     def has_files(cls) -> bool:
@@ -165,6 +171,27 @@ class Backend:
             SandboxError: ``disk_limit``: there is no room; ``invalid_argument``: as in `read_file`.
         """
         raise SandboxError(f"{type(self).__name__} has no files to write", code="unsupported")
+
+    async def observe_end(self, state: Any, probes: Sequence[str]) -> Mapping[str, Any]:
+        """What each probe sees of the state at the end of a task, as JSON; None where nothing is there. Optional.
+
+        A probe is ``kind`` or ``kind:argument`` of the backend's own, such as ``url`` or ``file:notes.txt``. Trajectories
+        keep the answers, and metrics such as ``state_match`` compare them with what the task expects.
+
+        Raises:
+            SandboxError: ``invalid_argument``: there is no such kind of probe; the hint names those that there are.
+        """
+        raise SandboxError(f"{type(self).__name__} has no probes", code="unsupported")
+
+
+@tool(name="observe_end", read_only=True)
+async def _observes(self: Backend, state: Any, probes: Sequence[str]) -> ToolResult:
+    """Tell what probes see of the state."""
+    return ToolResult(data={"observed": dict(await self.observe_end(state, probes))})
+
+
+#: What asks the probes of a backend, as a call.
+PROBING: Final = cast("ToolFunction", tool_function(_observes))
 
 
 def _is_tool(cls: type[Backend], name: str) -> bool:

@@ -49,6 +49,7 @@ class Group:
     build: Callable[[], Backend] | None = None
     can_fork: bool = False
     has_files: bool = False
+    probing: OfferedTool | None = None  #: asks what probes see, see `Backend.observe_end`; never listed
     provider: str = ""
 
 
@@ -144,6 +145,8 @@ class Catalog:
             group = self.backend(name)
         else:
             raise unknown_name("tool", tool, self._known_tools())
+        if group.probing is not None and tool == group.probing.name:
+            return group, group.probing
         if tool not in group.tools:
             raise unknown_name("tool", tool, group.tools)
         return group, group.tools[tool]
@@ -225,6 +228,7 @@ def _group(name: str, cls: type[Backend], build: Callable[[], Backend], provider
         full = check_tool_name(f"{name}:{short}")
         made = evolve(function, name=full)
         tools[full] = OfferedTool(name=full, function=made, offline=offline, provider=provider)
+    probing = cls.probing()
     return Group(
         name=name,
         tools=tools,
@@ -232,8 +236,15 @@ def _group(name: str, cls: type[Backend], build: Callable[[], Backend], provider
         build=build,
         can_fork=cls.can_fork(),
         has_files=cls.has_files(),
+        probing=None if probing is None else probes_of(name, probing, provider),
         provider=provider,
     )
+
+
+def probes_of(backend: str, function: ToolFunction, provider: str) -> OfferedTool:
+    """What asks the probes of a backend, under its full name."""
+    name = f"{backend}:{function.name}"
+    return OfferedTool(name=name, function=evolve(function, name=name), provider=provider)
 
 
 def _given(name: str, factory: Callable[[], Backend]) -> Callable[[], Group]:

@@ -205,7 +205,7 @@ class Sandbox(WorkerView):
         return tuple(tool.definition for tool in self._door.catalog.tools().values())
 
     def tool_traits(self, tool: str) -> Mapping[str, Any]:
-        """``{sharing, read_only, canonicalize, compare, forkable, offline}`` of a tool.
+        """``{sharing, read_only, canonicalize, compare, forkable, probes, offline}`` of a tool.
 
         Raises:
             UnknownNameError: the tool is not offered.
@@ -218,6 +218,7 @@ class Sandbox(WorkerView):
             "canonicalize": function.canonicalize,
             "compare": function.compare,
             "forkable": group.can_fork,
+            "probes": group.probing is not None,
             "offline": offered.offline,
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 import anyio.lowlevel
@@ -15,7 +15,7 @@ from agentflow_core.sandbox import Backend, Catalog, FileSlice, Range, Session, 
 from agentflow_core.testing.subjects import Canary, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 __all__ = ["COUNTER", "GLOSSARY", "PAGES", "CounterBackend", "GlossaryBackend", "PagesBackend", "reference_catalog"]
 
@@ -45,6 +45,19 @@ class CounterBackend(Backend):
     async def fork(self, state: Counter, session: Session) -> Counter:
         """A counter of its own at the same total."""
         return Counter(total=state.total, labels=list(state.labels))
+
+    async def observe_end(self, state: Counter, probes: Sequence[str]) -> Mapping[str, Any]:
+        """``total``, and ``label:N``: the N-th label."""
+        return {probe: self._probe(state, probe) for probe in probes}
+
+    @staticmethod
+    def _probe(state: Counter, probe: str) -> int | str | None:
+        kind, _, argument = probe.partition(":")
+        if kind == "total":
+            return state.total
+        if kind != "label" or not argument.isdecimal():
+            raise SandboxError(f"no probe {probe!r}", code="invalid_argument", hint="total, label:N")
+        return dict(enumerate(state.labels)).get(int(argument))
 
     @tool
     async def add(self, state: Counter, amount: Annotated[int, Range(1, 100)] = 1) -> ToolResult:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import evolve, frozen
 
 from agentflow_core.errors import AgentFlowError, SandboxError
-from agentflow_core.sandbox.catalog import Catalog, Group, OfferedTool
+from agentflow_core.sandbox.backend import PROBING
+from agentflow_core.sandbox.catalog import Catalog, Group, OfferedTool, probes_of
 from agentflow_core.sandbox.config import EngineConfig
 from agentflow_core.sandbox.tools import Parameter, ToolFunction
 
@@ -106,6 +107,9 @@ def _group(
         sharing=backend["sharing"],
         can_fork=backend["forkable"],
         has_files=bool(backend.get("files")),
+        probing=probes_of(name, evolve(PROBING, function=_elsewhere, takes_state=False), url)
+        if backend.get("probes")
+        else None,
         provider=url,
     )
 

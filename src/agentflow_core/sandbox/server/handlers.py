@@ -307,6 +307,7 @@ class Handlers:
             "sharing": group.sharing,
             "forkable": group.can_fork,
             "files": group.has_files,
+            "probes": group.probing is not None,
             "provider": group.provider,
         }
 
