@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,32 @@ async def test_heartbeats_keep_the_sessions_of_idle_workers(serve):
         while time.monotonic() < until:
             await sandbox.execute("glossary:ponder", {"seconds": 0.1})
         assert (await idle.execute("counter:look")).text == "total 1"
+
+
+_KILLED = """
+import sys, anyio
+from agentflow_core import Sandbox
+async def main():
+    async with Sandbox(sys.argv[1]) as sandbox:
+        await {opens}
+        print("open", flush=True)
+        await anyio.sleep_forever()
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("opens", ['sandbox.execute("counter:add")', 'sandbox.create_session("counter")'])
+def test_the_sessions_of_a_client_that_is_killed_before_it_ever_beat_are_closed(serve, opens):
+    server = serve("--port", "0", "--set", "server.worker_lost_s=1")
+    command = [sys.executable, "-c", _KILLED.format(opens=opens), server.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
+        assert client.stdout.readline() == b"open\n"
+        client.kill()
+    with Sandbox.sync(server.url) as sandbox:
+        until = time.monotonic() + 60
+        while sandbox.status()["sessions"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
 
 async def test_sessions_spread_over_servers_and_outlive_one_of_them(serve, caplog):

@@ -7,9 +7,9 @@ import stat
 
 import pytest
 
-from agentflow_bash import beneath
-from agentflow_bash.beneath import Beneath
 from agentflow_core.errors import SandboxError
+from agentflow_core.sandbox import beneath
+from agentflow_core.sandbox.beneath import Beneath
 
 
 async def test_files_are_written_read_and_seen_by_commands(shells):

@@ -36,6 +36,7 @@ from agentflow_core.records.codec import dump, load
 
 __all__ = [
     "DEFAULT_WORKER",
+    "HEARTBEAT_HEADER",
     "HEARTBEAT_S",
     "WORKER_LOST_S",
     "BatchRequest",
@@ -58,6 +59,8 @@ __all__ = [
 DEFAULT_WORKER = "main"
 #: How often a client that holds sessions says that it lives.
 HEARTBEAT_S = 30.0
+#: A request with this header comes from a client that sends heartbeats for its workers.
+HEARTBEAT_HEADER = b"agentflow-heartbeat"
 #: After how long without a heartbeat the sessions of a worker that has sent one are closed.
 WORKER_LOST_S = 120.0
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio.to_thread
 
-from agentflow_bash.beneath import is_supported
+from agentflow_core.sandbox.beneath import is_supported
 
 __all__ = ["check_shell"]
 

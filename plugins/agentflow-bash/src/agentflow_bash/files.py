@@ -10,7 +10,7 @@ from attrs import frozen
 from agentflow_core.errors import SandboxError
 
 if TYPE_CHECKING:
-    from agentflow_bash.beneath import Beneath
+    from agentflow_core.sandbox.beneath import Beneath
 
 __all__ = ["LARGEST_EDIT_BYTES", "Edited", "Lines", "edit", "read_lines", "read_span"]
 

@@ -17,7 +17,7 @@ from agentflow_core.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agentflow_bash.beneath import Beneath
+    from agentflow_core.sandbox.beneath import Beneath
 
 __all__ = ["Entry", "Match", "glob", "grep", "listed", "pattern_of"]
 

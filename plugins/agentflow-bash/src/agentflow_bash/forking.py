@@ -8,8 +8,8 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, Final
 
-from agentflow_bash.beneath import Beneath
 from agentflow_core.errors import SandboxError
+from agentflow_core.sandbox.beneath import Beneath
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

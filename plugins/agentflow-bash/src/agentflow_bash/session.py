@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 import anyio.lowlevel
 from attrs import define, field
 
-from agentflow_bash.beneath import Beneath
 from agentflow_bash.config import BashConfig
 from agentflow_bash.control import SUPERVISOR
 from agentflow_bash.jobs import Jobs
 from agentflow_bash.outputs import Capture
 from agentflow_bash.shell import Shell
 from agentflow_core.concurrency import first_error
+from agentflow_core.sandbox.beneath import Beneath
 from agentflow_core.sandbox.launchers import LaunchSpec
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import orjson
 from attrs import frozen
 
 from agentflow_core.errors import SandboxError, UsageError
+from agentflow_core.sandbox.wire import HEARTBEAT_HEADER
 
 if TYPE_CHECKING:
     from random import Random
@@ -72,7 +73,7 @@ class Transport:
         self, url: str, *, token: str | None, slots: int, patience_s: float, calm_s: float, rng: Random
     ) -> None:
         self.url = checked_url(url)
-        self._headers = [("Host", urlsplit(self.url).netloc), ("Accept", "*/*")]
+        self._headers = [("Host", urlsplit(self.url).netloc), ("Accept", "*/*"), (HEARTBEAT_HEADER.decode(), "yes")]
         if token:
             self._headers.append(("Authorization", f"Bearer {token}"))
         self._slots = anyio.CapacityLimiter(slots)

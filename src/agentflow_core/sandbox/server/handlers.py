@@ -24,6 +24,7 @@ from agentflow_core.sandbox.server.ranges import asked_range, bytes_reply
 from agentflow_core.sandbox.server.replies import Rejected, Reply, failure_of, reply_to_call, reply_with
 from agentflow_core.sandbox.sessions import Refusal
 from agentflow_core.sandbox.wire import (
+    HEARTBEAT_HEADER,
     HEARTBEAT_S,
     BatchRequest,
     CreateSessionRequest,
@@ -90,6 +91,8 @@ class Handlers:
             self._count(request.tool, result)
             return reply_with(result)
         self._count(request.tool, result)
+        if result.session_id:
+            self._watch(exchange, worker)
         exchange.log.update(session=result.session_id, wall_ms=result.usage.wall_ms, queue_ms=result.usage.queue_ms)
         return reply_to_call(result, request.tool, request.session_id)
 
@@ -99,7 +102,11 @@ class Handlers:
         exchange.log["calls"] = len(request.calls)
 
         async def execute(call: ExecuteRequest) -> ToolResult:
-            return await self.result_of(self._worker_of(exchange, request.worker_id, call.session_id), call)
+            worker = self._worker_of(exchange, request.worker_id, call.session_id)
+            result = await self.result_of(worker, call)
+            if result.session_id:
+                self._watch(exchange, worker)
+            return result
 
         results = await run_batch(request, self._has_session, execute)
         return _value({"results": [dump_result(result) for result in results]})
@@ -129,6 +136,13 @@ class Handlers:
             call_id=request.call_id,
         )
 
+    def _watch(self, exchange: Exchange, worker: str) -> None:
+        """The worker has a session: from now on it is missed if its client, should that be one that beats, goes silent."""
+        if HEARTBEAT_HEADER in exchange.headers:
+            self.heartbeats.beat(worker)
+        else:
+            self.heartbeats.seen(worker)
+
     def _count(self, tool: str, result: ToolResult) -> None:
         known = tool if tool in self._names else "unknown"
         self.metrics.count_call(known, result.code, result.usage.wall_ms / 1000)
@@ -149,7 +163,7 @@ class Handlers:
         request = parse(CreateSessionRequest, read_json(exchange.body))
         worker = exchange.worker(request.worker_id)
         exchange.log["call_id"] = request.call_id
-        self.heartbeats.seen(worker)
+        self._watch(exchange, worker)
         infos = await self.engine.create_session(worker, request.backends, call_id=request.call_id)
         return _value({name: self._told(exchange, info) for name, info in infos.items()}, status=201)
 
@@ -186,7 +200,7 @@ class Handlers:
         request = parse(ForkRequest, read_json(exchange.body)) if exchange.body else ForkRequest()
         session_id, worker = self._named(exchange)
         exchange.log["call_id"] = request.call_id
-        self.heartbeats.seen(worker)
+        self._watch(exchange, worker)
         info = await self.engine.fork(worker, session_id, call_id=request.call_id)
         return _value(self._told(exchange, info), status=201)
 

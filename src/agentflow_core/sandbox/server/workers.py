@@ -1,4 +1,4 @@
-"""Remember which workers have sent a heartbeat, and find those that no longer do."""
+"""Remember when workers gave a sign of life, and find those that no longer do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ __all__ = ["Heartbeats"]
 
 
 class Heartbeats:
-    """The workers that said that they live, and when. One that never did is not watched: its sessions have their idle time."""
+    """The workers of clients that send heartbeats, and when each was seen.
+
+    Another one is not watched: its sessions have their idle time.
+    """
 
     def __init__(self, lost_after_s: float, clock: Callable[[], float]) -> None:
         self.lost_after_s = lost_after_s
