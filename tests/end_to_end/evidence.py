@@ -6,24 +6,27 @@ python tests/end_to_end/evidence.py runs/hotpotqa-qa
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
 
 def problems(run: Path) -> list[str]:
-    """What is wrong with the accepted pairs of a run: quotes not at their offsets, too few sources, unsupported answers."""
+    """What is wrong with a run: quotes not at their offsets, too few sources, unsupported answers, calls made twice."""
     nodes = {node["id"]: node for node in _lines(run / "tree.jsonl")}
-    found = []
+    calls = [(node["seed_id"], node["tool"], json.dumps(node["params"])) for node in nodes.values() if node["tool"]]
+    twice = len(calls) - len(set(calls))
+    found = [f"{twice} of {len(calls)} calls stand in their tree already"] if twice > 0.02 * len(calls) else []
     for qa in _lines(run / "qa.jsonl"):
         evidence = [item for step in qa["reasoning_steps"] for item in step["evidence"]]
         for item in evidence:
             text = _text(run, nodes[item["node"]])
             if text[item["start"] : item["end"]] != item["quote"]:
                 found.append(f"{qa['id']}: the quote {item['quote'][:60]!r} does not stand at {item['start']}")
-        sources = {item["source"].get("doc_id") for item in evidence} - {None}
-        if len(sources) < 2:
-            found.append(f"{qa['id']}: only {len(sources)} source documents")
-        if qa["answer"].lower() in qa["question"].lower():
+        documents = {item["source"]["doc_id"] for item in evidence if "doc_id" in item["source"]}
+        if len(documents or {item["node"] for item in evidence}) < 2:
+            found.append(f"{qa['id']}: fewer than two documents, or calls where there are none")
+        if re.search(rf"(?<!\w){re.escape(qa['answer'].lower())}(?!\w)", qa["question"].lower()):
             found.append(f"{qa['id']}: the question holds the answer")
         if qa["answer_type"] != "yes_no" and not any(
             qa["answer"].lower() in item["quote"].lower() for item in qa["reasoning_steps"][-1]["evidence"]

@@ -60,6 +60,12 @@ def test_the_synthesis_example_gives_qa_whose_sql_gives_the_answer_when_run_agai
     assert {verdict["name"] for verdict in accepted[0]["gates"]} >= {"executes", "clauses_necessary"}
     assert seconds < 120
     run_again(tmp_path / "qa", BOOKSHOP)
+    look = [sys.executable, Path(__file__).with_name("evidence.py"), tmp_path / "qa"]
+    looked = subprocess.run(look, capture_output=True, text=True, check=False)
+    assert looked.returncode == 0, looked.stdout + looked.stderr
+    replays = json.loads((tmp_path / "qa" / "summary.json").read_text())["funnel"]["replays"]
+    assert replays["paths"] >= 10
+    assert replays["paths_equal_share"] >= 0.99
 
 
 def test_the_rollout_example_grades_every_query(agentflow, tmp_path):

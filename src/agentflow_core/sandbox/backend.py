@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 from attrs import field, frozen
 
 from agentflow_core.errors import PluginError, SandboxError
+from agentflow_core.plugins import PluginHost
 from agentflow_core.records import ToolResult
 from agentflow_core.records.events import Event
 from agentflow_core.sandbox.premises import Premises
@@ -52,6 +53,7 @@ class BackendContext:
     folder: Path
     observe: Callable[[Event], None] = field(repr=False)  #: tell progress, such as a `Notice`
     premises: Premises | None = field(default=None, repr=False)  #: the engine's
+    host: PluginHost | None = field(default=None, repr=False)  #: the plugins of the sandbox, where it knows them
 
     @property
     def state_dir(self) -> Path:

@@ -157,8 +157,9 @@ class Sandbox(WorkerView):
 
     async def _open_here(self, stack: AsyncExitStack, config: EngineConfig | None) -> Door:
         catalog = self._given_catalog
+        host = self._host
         if catalog is None:
-            host = self._host or _installed()
+            host = host or _installed()
             config = config or _loaded(self._config, host.registry)
             catalog = Catalog.from_registry(host.registry, config)
         else:
@@ -181,6 +182,7 @@ class Sandbox(WorkerView):
                 launcher=config.launcher,
                 clock=self._clock,
                 observe=self._observe,
+                host=host,
             )
         )
         if config.warmup:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from agentflow_core.blobs import BlobStore
+    from agentflow_core.plugins import PluginHost
     from agentflow_core.sandbox.backend import FileSlice
     from agentflow_core.sandbox.catalog import Catalog
     from agentflow_core.sandbox.config import LimitsConfig
@@ -75,6 +76,7 @@ class SandboxEngine:
         clock: seconds, for the ages of sessions and answers.
         observe: is told of every call.
         suffix: a last part of the ids of sessions, where engines are told apart by it.
+        host: the plugins that backends may open models of.
     """
 
     def __init__(
@@ -88,12 +90,15 @@ class SandboxEngine:
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[Event], None] = ignore_event,
         suffix: str = "",
+        host: PluginHost | None = None,
     ) -> None:
         self.catalog = catalog
         self.blobs = blobs
         self._clock = clock
         self._observe = observe
-        self._hosts = Hosts(catalog, state_dir=state_dir, limits=limits or {}, launcher=launcher, observe=observe)
+        self._hosts = Hosts(
+            catalog, state_dir=state_dir, limits=limits or {}, launcher=launcher, observe=observe, host=host
+        )
         self._bound: dict[str, _Bound] = {}
         self._table = SessionTable(suffix)
         self._calls = result_log(clock)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from agentflow_core.plugins import PluginHost
     from agentflow_core.records.events import Event
     from agentflow_core.sandbox.catalog import Catalog, Group
     from agentflow_core.sandbox.launchers.config import LauncherConfig
@@ -41,11 +42,13 @@ class Hosts:
         limits: Mapping[str, LimitsConfig],
         launcher: LauncherConfig | None,
         observe: Callable[[Event], None],
+        host: PluginHost | None = None,
     ) -> None:
         self._catalog = catalog
         self._state_dir = state_dir
         self._limits = dict(limits)
         self._observe = observe
+        self._host = host
         self._premises = Premises(state_dir, launcher)
         self._hosts: dict[tuple[str, bool], BackendHost] = {}
         self._tasks: TaskGroup | None = None
@@ -104,6 +107,7 @@ class Hosts:
                 folder=self._state_dir / group.name,
                 observe=self._observe,
                 premises=self._premises,
+                host=self._host,
             )
             host = self._hosts[key] = BackendHost(group, self._limits_of(group.name), context)
         return host

@@ -22,14 +22,14 @@ __all__ = ["Coverage"]
 class _Content:
     candidate: Candidate
     shingles: set[int]
-    steps: int
+    steps: int  #: what it costs, see `_cost`
 
 
 class Coverage:
     """Takes, again and again, the path with the greatest gain until ``max_selected`` are taken or none gains.
 
     The *gain* of a path is the number of 5-word shingles of its observations that no taken path has, divided by the
-    square root of its steps; failed steps cost and gain nothing. Covered text is submodular, so the greedy choice
+    square root of its steps, of which each that failed counts three times and gains nothing. Covered text is submodular, so the greedy choice
     reaches at least 63 % of the best one. A path whose content is more similar (Jaccard of its shingles) to a taken
     path than the threshold is left out. Equal gains: the higher total score, then the id; the order of the candidates
     does not matter.
@@ -41,7 +41,7 @@ class Coverage:
             candidate.path.id: _Content(
                 candidate=candidate,
                 shingles=path_shingles(candidate.nodes),
-                steps=max(1, len(candidate.nodes) - 1),
+                steps=_cost(candidate),
             )
             for candidate in candidates
         }
@@ -77,6 +77,12 @@ class Coverage:
         rest = "nothing new" if exhausted else f"the {len(chosen)} chosen ones gain more"
         refused.update((key, Choice(path_id=key, selected=False, reason=rest)) for *_, key, _seen in queue)
         return [*taken, *(refused[key] for key in sorted(refused))]
+
+
+def _cost(candidate: Candidate) -> int:
+    """The steps, where a failed one counts three times: it gains nothing, and what is trained on it learns it."""
+    steps = candidate.nodes[1:]
+    return max(1, len(steps) + 2 * sum(node.error is not None for node in steps))
 
 
 def _new(content: _Content, covered: set[int]) -> int:
