@@ -64,7 +64,7 @@ _CONFINED: Final[Mapping[str, Canary]] = {
         plant=lambda text: _run(f"echo {text} >> /dev/shm/canary"), look=_run("cat /dev/shm/*"), is_forked=False
     ),
     "processes": Canary(
-        plant=lambda text: _run(f"sh -c 'sleep 600; : {text}' > /dev/null 2>&1 &"),
+        plant=lambda text: _run(f"tail -f /dev/null {text} > /dev/null 2>&1 &"),
         look=_run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"),
         is_forked=False,
     ),

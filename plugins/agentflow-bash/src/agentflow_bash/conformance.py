@@ -72,7 +72,7 @@ _CONFINED: Final[Mapping[str, Canary]] = {
         plant=lambda text: _run(f"echo {text} >> /dev/shm/canary"), look=_run("cat /dev/shm/*"), is_forked=False
     ),
     "processes": Canary(
-        plant=lambda text: _run(f"bash -c 'sleep 600; : {text}' &> /dev/null &"),
+        plant=lambda text: _run(f"tail -f /dev/null {text} &> /dev/null &"),
         look=_run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"),
         is_forked=False,
     ),

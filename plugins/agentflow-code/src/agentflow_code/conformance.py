@@ -29,6 +29,12 @@ for path in glob.glob("/proc/[0-9]*/cmdline"):
     except OSError:
         pass
 """
+#: One process at any time, which a shell that waits for another would not be between its fork and the other's exec.
+_WAITER = """
+import subprocess
+subprocess.Popen(["tail", "-f", "/dev/null", "{text}"], stderr=subprocess.DEVNULL)
+None
+"""
 _LISTEN = """
 import socket, threading
 def listen():
@@ -109,9 +115,7 @@ def code_subject() -> Subject:
                 ),
             ),
             "processes": Canary(
-                plant=lambda text: _run(
-                    f"import subprocess\nsubprocess.Popen(['sh', '-c', 'sleep 600; : {text}'])\nNone"
-                ),
+                plant=lambda text: _run(_WAITER.format(text=text)),
                 look=_run(_LOOK_PROCESSES),
             ),
             "ports": Canary(plant=lambda text: _run(_LISTEN.format(text=text)), look=_run(_CONNECT)),
