@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
 ROOT = Path(__file__).parent
+
+settings.register_profile("agentflow", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("agentflow")
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def install(session: nox.Session, *groups: str, editable: bool = True) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Run the main job with the embedded defaults: no key, no network beyond the package index."""
-    install(session, editable=False)
+    session.install(".", "plugins/agentflow-rag")
     session.run("agentflow", "demo", *session.posargs)
 
 

@@ -400,7 +400,11 @@ class Metric(Protocol):
 
 
 class Aggregate(Protocol):
-    """Scores a task by all its samples, from what a metric said of each."""
+    """Scores a task by all its samples, from what a metric said of each.
+
+    One with the attribute ``pooled = True`` is a figure of a whole benchmark, such as an F1 over all questions: it is
+    called with the scores of the samples of all tasks, and the summary's mean is what it returns.
+    """
 
     @property
     def metric(self) -> str:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow_core.metrics.aggregates import breakdown, paired_difference, summarize, summarize_metrics
+from agentflow_core.metrics.aggregates import (
+    breakdown,
+    paired_difference,
+    summarize,
+    summarize_metrics,
+    summarize_pooled,
+)
 from agentflow_core.records import Score, TaskResult
 
 
@@ -114,13 +121,15 @@ def test_a_breakdown_has_a_summary_for_each_value():
         result("c", 1.0, type=2),
         result("d", 0.0),
     ]
-    found = breakdown(results, "m", "type")
+    found = breakdown(results, "type", partial(summarize, metric="m"))
     assert {name: (summary.mean, summary.attempted) for name, summary in found.items()} == {
         "(none)": (0.0, 1),
         "2": (1.0, 1),
         "bridge": (0.5, 2),
     }
-    assert {name: summary.mean for name, summary in breakdown(results, "m", "tags").items()} == {
+    assert {
+        name: summary.mean for name, summary in breakdown(results, "tags", partial(summarize, metric="m")).items()
+    } == {
         "(none)": 0.5,
         "x": 0.5,
         "y": 1.0,
@@ -146,3 +155,35 @@ def test_two_thousand_tasks_are_summed_up_within_a_second():
     started = time.process_time()
     summarize(results, "m")
     assert time.process_time() - started < 3  # a slow machine may take three times as long
+
+
+# ---- figures of all samples at once
+
+
+def ratio(scores):
+    """The sum of the values over the number of samples that were answered."""
+    answered = sum(score.figures.get("answered", 0) for score in scores)
+    if not answered:
+        return Score(value=0.0, graded=False, reason="none was answered")
+    return Score(value=sum(score.value for score in scores) / answered)
+
+
+def answered(task, value, count=1, **parts):
+    score = Score(value=value, figures={"answered": count})
+    return TaskResult(task_id=task, scores={"m": score}, **parts)
+
+
+def test_a_pooled_figure_is_of_all_samples_and_no_mean_of_tasks():
+    results = [answered("a", 1), answered("b", 1, 3), answered("c", 0, 0), TaskResult(task_id="d", outcome="error:x")]
+    found = summarize_pooled(results, "m", ratio)
+    assert found.mean == found.mean_graded == 0.5
+    assert (found.attempted, found.graded, found.errored) == (4, 3, 1)
+    low, high = found.ci95
+    assert low < 0.5 < high
+    assert found.stderr > 0
+    assert summarize_pooled(reversed(results), "m", ratio) == found
+
+
+def test_a_pooled_figure_that_is_not_defined_is_none():
+    found = summarize_pooled([answered("a", 0, 0), answered("b", 0, 0)], "m", ratio)
+    assert (found.mean, found.stderr, found.ci95, found.graded) == (None, None, None, 2)

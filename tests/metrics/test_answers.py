@@ -186,6 +186,6 @@ async def test_similarity_minds_the_order_of_letters(score):
 
 async def test_every_built_in_metric_can_be_built_and_has_a_reason(score):
     for spec in agentflow_metrics():
-        if (spec.needs, spec.gives) == ("nothing", "score"):
+        if (spec.needs, spec.gives) == ("nothing", "score") and spec.name != "state_match":  # it reads no answers
             found = await score(resolve(spec.target)(), "5", "5")
             assert (found.value, found.graded, bool(found.reason)) == (1.0, True, True), spec.name

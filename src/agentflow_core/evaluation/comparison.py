@@ -187,7 +187,8 @@ def _aggregates(before: Mapping[str, Any], after: Mapping[str, Any], registry: R
     other = after.get("metrics") or []
     common = [one for one in before.get("metrics") or [] if one in other and _name(one) in installed]
     choices = load_config(_Chosen, {"metrics": common}, registry=registry).config.metrics
-    return {named.name: named for named in build_aggregates(registry, choices)}
+    # what is a figure of all samples has no value of a task that could be paired
+    return {named.name: named for named in build_aggregates(registry, choices) if not named.is_pooled}
 
 
 def _name(choice: object) -> str:

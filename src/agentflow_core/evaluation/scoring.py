@@ -11,6 +11,7 @@ from attrs import evolve, fields, frozen, has
 from agentflow_core.contributions import MetricSpec
 from agentflow_core.errors import AuthenticationError, LimitReached, ReplayMissError, UsageError
 from agentflow_core.interfaces import Aggregate, ChatModel, Metric, MetricContext, ScoredSample
+from agentflow_core.metrics.aggregates import sample_score
 from agentflow_core.records import Completion, ModelRequest, Score, Task, TaskResult, Trajectory, Usage
 
 if TYPE_CHECKING:
@@ -59,6 +60,21 @@ class NamedAggregate:
 
     name: str
     aggregate: Aggregate
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether it is a figure of all samples, and none of a task."""
+        return bool(getattr(self.aggregate, "pooled", False))
+
+    def over(self, scores: Sequence[Score]) -> Score:
+        """What it says of the scores; ungraded, with the reason, where it raises or returns no score."""
+        try:
+            found = self.aggregate(scores)
+            if not isinstance(found, Score):
+                raise TypeError(f"it returned a {type(found).__name__}, not a Score")
+        except Exception as error:  # noqa: BLE001 - plugin boundary: an aggregate may raise anything
+            return Score(value=0.0, graded=False, reason=f"the aggregate failed: {type(error).__name__}: {error}")
+        return found
 
 
 @frozen(kw_only=True)
@@ -213,18 +229,8 @@ def score_tasks(results: Iterable[TaskResult], named: NamedAggregate) -> list[Ta
 
 def _score_task(samples: Sequence[TaskResult], named: NamedAggregate) -> TaskResult:
     ordered = sorted(samples, key=lambda result: result.sample)
-    scores = []
-    for result in ordered:
-        if result.outcome.startswith("error:"):
-            scores.append(Score(value=0.0, reason=result.outcome))
-        elif (score := result.scores.get(named.aggregate.metric)) is not None and score.graded:
-            scores.append(score)
-    try:
-        found = named.aggregate(scores)
-        if not isinstance(found, Score):
-            raise TypeError(f"it returned a {type(found).__name__}, not a Score")
-    except Exception as error:  # noqa: BLE001 - plugin boundary: an aggregate may raise anything
-        found = Score(value=0.0, graded=False, reason=f"the aggregate failed: {type(error).__name__}: {error}")
+    metric = named.aggregate.metric
+    found = named.over([score for result in ordered if (score := sample_score(result, metric)) is not None])
     outcomes = [result.outcome for result in ordered]
     crashed = found.graded and all(outcome.startswith("error:") for outcome in outcomes)
     limited = next((outcome for outcome in outcomes if outcome.startswith("limit:")), "answered")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentflow_core.evaluation.scoring import score_tasks
-from agentflow_core.metrics.aggregates import breakdown, describe, summarize
+from agentflow_core.metrics.aggregates import MetricSummary, breakdown, describe, summarize, summarize_pooled
 from agentflow_core.records import Usage
 from agentflow_core.records.codec import dump
 
@@ -48,8 +49,15 @@ def summarize_results(
     """
     outcomes = Counter(result.outcome for result in results)
     total = sum(usage.values(), Usage())
-    tasks = {named.name: score_tasks(results, named) for named in aggregates}
+    pooled = {named.name: named for named in aggregates if named.is_pooled}
+    tasks = {named.name: score_tasks(results, named) for named in aggregates if not named.is_pooled}
     scored = {name: tasks.get(name, results) for name in metrics}
+
+    def summary(name: str, of: Sequence[TaskResult]) -> MetricSummary:
+        if name in pooled:
+            return summarize_pooled(of, pooled[name].aggregate.metric, pooled[name].over, cluster_by=cluster_by)
+        return summarize(of, name, cluster_by=cluster_by)
+
     warnings = [text for name in tasks if (text := _undefined(name, tasks[name]))]
     figures = {name: found for name in described if (found := describe(results, name, cluster_by=cluster_by))}
     return {
@@ -62,13 +70,12 @@ def summarize_results(
             "outcomes": {outcome: outcomes[outcome] for outcome in sorted(outcomes)},
         },
         "funnel": {},
-        "metrics": {name: summarize(of, name, cluster_by=cluster_by).as_dict() for name, of in scored.items()},
+        "metrics": {name: summary(name, of).as_dict() for name, of in scored.items()},
         **({"figures": figures} if figures else {}),
         "breakdown": {
             field: {
                 name: {
-                    group: figures.as_dict()
-                    for group, figures in breakdown(of, name, field, cluster_by=cluster_by).items()
+                    group: figures.as_dict() for group, figures in breakdown(of, field, partial(summary, name)).items()
                 }
                 for name, of in scored.items()
             }

@@ -12,7 +12,7 @@ from agentflow_core.gates.reading import (
     is_executed_number,
     is_yes_no,
     mention_stands_in,
-    source_id,
+    place_id,
     stands_in,
     states,
     strong_mentions,
@@ -130,7 +130,7 @@ class MultiHop:
             return GateOutcome(
                 passed=False, reason=f"the evidence comes from {len(used)} observation(s), not from {context.min_hops}"
             )
-        sources = {source_id(item) for item in evidence}
+        sources = {place_id(item) for item in evidence}
         if None not in sources and len(sources) < context.min_hops:
             return GateOutcome(
                 passed=False, reason=f"the evidence comes from {len(sources)} source(s): {min(map(str, sources))}"

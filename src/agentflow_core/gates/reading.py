@@ -26,6 +26,7 @@ __all__ = [
     "list_items",
     "mention_stands_in",
     "only_number",
+    "place_id",
     "source_id",
     "stands_in",
     "states",
@@ -158,6 +159,12 @@ def source_id(evidence: Evidence) -> str | None:
         if evidence.source.get(key) not in (None, ""):
             return f"{key}={evidence.source[key]}"
     return None
+
+
+def place_id(evidence: Evidence) -> str | None:
+    """What tells places apart from which one hop leads to the next: sources, and the pages of one that has pages."""
+    source, page = source_id(evidence), evidence.source.get("page")
+    return source if source is None or page is None else f"{source} page={page}"
 
 
 def head_of_source(evidence: Evidence, node: Node) -> str:

@@ -12,7 +12,7 @@ from attrs import asdict, evolve, frozen
 from agentflow_core.records import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agentflow_core.records import TaskResult
 
@@ -23,8 +23,10 @@ __all__ = [
     "describe",
     "figure_results",
     "paired_difference",
+    "sample_score",
     "summarize",
     "summarize_metrics",
+    "summarize_pooled",
 ]
 
 _RESAMPLES = 1000
@@ -132,10 +134,64 @@ def summarize_metrics(
     return {name: summarize(results, name, cluster_by=cluster_by, seed=seed).as_dict() for name in metrics}
 
 
+def summarize_pooled(
+    results: Iterable[TaskResult],
+    metric: str,
+    figure: Callable[[Sequence[Score]], Score],
+    *,
+    cluster_by: str | None = None,
+    seed: int = 0,
+    resamples: int = _RESAMPLES,
+) -> MetricSummary:
+    """Sum up a figure that is no mean: of all samples at once; ``mean`` is the figure, None where it is not defined.
+
+    Error and interval are those of a bootstrap over clusters; the counts are those of the metric.
+
+    Args:
+        results: the samples, in any order.
+        metric: whose scores the figure is made of: a crash is a graded 0, ungraded ones are left out.
+        figure: from scores.
+        cluster_by: as `summarize` has it.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+    """
+    results = list(results)
+    clusters: defaultdict[str, list[Score]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: (result.task_id, result.sample)):
+        if (score := sample_score(result, metric)) is not None:
+            clusters[_cluster(result, cluster_by)].append(score)
+    groups = [clusters[name] for name in sorted(clusters)]
+    ended = [score for result in results if not _crashed(result) and (score := sample_score(result, metric))]
+    rng = Random(seed)
+    drawn = (_figure(figure, rng.choices(groups, k=len(groups))) for _ in range(resamples if len(groups) > 1 else 0))
+    values = sorted(value for value in drawn if value is not None)
+    mean = math.fsum(values) / len(values) if values else 0.0
+    return evolve(
+        summarize(results, metric, cluster_by=cluster_by, resamples=0),
+        mean=_figure(figure, groups),
+        mean_graded=_figure(figure, [ended]),
+        stderr=math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values)) if values else None,
+        ci95=(_percentile(values, 0.025), _percentile(values, 0.975)) if values else None,
+    )
+
+
+def _figure(figure: Callable[[Sequence[Score]], Score], groups: Iterable[Sequence[Score]]) -> float | None:
+    found = figure([score for group in groups for score in group])
+    return found.value if found.graded else None
+
+
+def sample_score(result: TaskResult, metric: str) -> Score | None:
+    """What a sample gives an aggregate: 0 for a crash, None where it is not graded."""
+    if _crashed(result):
+        return Score(value=0.0, reason=result.outcome)
+    score = result.scores.get(metric)
+    return score if score is not None and score.graded else None
+
+
 def breakdown(
-    results: Iterable[TaskResult], metric: str, by: str, *, cluster_by: str | None = None, seed: int = 0
+    results: Iterable[TaskResult], by: str, summary: Callable[[Sequence[TaskResult]], MetricSummary]
 ) -> dict[str, MetricSummary]:
-    """`summarize` for the samples of each value of a metadata field, by value, sorted.
+    """The summary of the samples of each value of a metadata field, by value, sorted.
 
     A list counts for each of its elements; samples without the field stand under ``(none)``.
     """
@@ -144,7 +200,7 @@ def breakdown(
         value = result.metadata.get(by)
         for name in value if isinstance(value, list | tuple) and value else (value,):
             groups["(none)" if name is None or name == () or name == [] else str(name)].append(result)
-    return {name: summarize(groups[name], metric, cluster_by=cluster_by, seed=seed) for name in sorted(groups)}
+    return {name: summary(groups[name]) for name in sorted(groups)}
 
 
 def figure_results(results: Iterable[TaskResult], metric: str) -> list[TaskResult]:
@@ -216,10 +272,8 @@ def _crashed(result: TaskResult) -> bool:
 
 def _value(result: TaskResult, metric: str) -> float | None:
     """What the sample counts: 0 for a crash, None if it is not graded."""
-    if _crashed(result):
-        return 0.0
-    score: Score | None = result.scores.get(metric)
-    return score.value if score is not None and score.graded else None
+    score = sample_score(result, metric)
+    return None if score is None else score.value
 
 
 def _cluster(result: TaskResult, cluster_by: str | None) -> str:
@@ -243,6 +297,8 @@ def _estimate(
         return mean, None, None
     residuals = math.fsum((added - size * mean) ** 2 for added, size in zip(sums, sizes, strict=True))
     stderr = math.sqrt(count / (count - 1) * residuals) / total
+    if not resamples:
+        return mean, stderr, None
     rng = Random(seed)
     # summed exactly: what plain sums give differs from one version of Python to the next
     if len(set(sizes)) == 1:

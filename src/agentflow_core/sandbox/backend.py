@@ -19,6 +19,7 @@ from agentflow_core.sandbox.tools import ToolFunction, tool, tool_function
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from agentflow_core.sandbox.launchers.ledger import Ledger
     from agentflow_core.sandbox.launchers.spec import Confined, Launcher, LaunchSpec
 
 __all__ = ["PROBING", "Backend", "BackendContext", "FileSlice", "Session", "Sharing"]
@@ -80,6 +81,10 @@ class BackendContext:
     def workspace(self, label: str = "") -> AbstractAsyncContextManager[Path]:
         """A new empty folder on disk, removed at the end whatever is in it, even if this process is killed."""
         return self._premises().workspace(label)
+
+    def ledger(self) -> Ledger:
+        """Where it writes down what it takes of the machine without the launcher, to be removed if this process dies."""
+        return self._premises().ledger()
 
     def _premises(self) -> Premises:
         if self.premises is None:

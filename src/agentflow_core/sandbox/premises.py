@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from agentflow_core.sandbox.launchers.ledger import Ledger
     from agentflow_core.sandbox.launchers.spec import Launcher
 
 __all__ = ["Premises"]
@@ -138,6 +139,10 @@ class Premises:
             with CancelScope(shield=True):
                 if not folder.exists() or await anyio.to_thread.run_sync(remove_folder, folder):
                     ledger.give_back(name)
+
+    def ledger(self) -> Ledger:
+        """Where a backend writes down what it takes of the machine without the launcher, such as a container."""
+        return self._ledger()
 
     def _ledger(self) -> OwnershipJournal:
         """The journal, begun when something is first taken; it ends after all that it names."""
