@@ -1,0 +1,1 @@
+"""Search and read multimodal documents, for AgentFlow."""

@@ -1,0 +1,1 @@
+"""Metrics for questions about documents."""
