@@ -1,0 +1,1 @@
+"""Who answers: search providers and page providers, each behind one small interface."""
