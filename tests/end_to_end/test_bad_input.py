@@ -89,10 +89,10 @@ def test_every_problem_of_a_configuration_is_told_at_once_with_place_and_suggest
         ("model", "ofline", "unknown model 'ofline', did you mean 'offline'?"),
         ("model", "gpt-4.1", "write provider/name, such as openai/gpt-4.1"),
         ("executor", "locl", "unknown executor 'locl', did you mean 'local'?"),
-        ("sandbox.backends", "{vm: {}}", "pip install agentflow-vm"),
+        ("sandbox.backends", "{embodied: {}}", "pip install agentflow-embodied"),
         ("tools", "[rag:serch]", "did you mean 'rag:search'?"),
         ("tools", "[ragg:search]", "did you mean 'rag:search'?"),
-        ("tools", "[vm:click]", "pip install agentflow-vm"),
+        ("tools", "[embodied:move]", "pip install agentflow-embodied"),
     ],
 )
 def test_an_unknown_name_is_told_with_what_is_probably_meant(says, key, value, words):
