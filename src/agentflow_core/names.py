@@ -74,10 +74,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     """The error for a name that nothing provides: a suggestion, the distribution to install, or what there is."""
     names = tuple(sorted(known))
     group = name.partition(":")[0]
-    if found := suggest(name, names):
-        hint = f"did you mean {found!r}?"
-    elif group in FIRST_PARTY and not any(other.partition(":")[0] == group for other in names):
+    if group in FIRST_PARTY and not any(other.partition(":")[0] == group for other in names):
         hint = f"it comes with a plugin: pip install {FIRST_PARTY[group]}"
+    elif found := suggest(name, names):
+        hint = f"did you mean {found!r}?"
     elif kind == "model":
         hint = f"write provider/name, such as openai/gpt-4.1; providers: {', '.join(names)}"
     elif names:

@@ -200,6 +200,8 @@ def test_the_rollout_example_scores_answers_and_end_states_and_keeps_what_was_se
     figures = json.loads((run / "summary.json").read_text())["metrics"]
     tasks = lines(questions)
     assert figures["exact_match"]["graded"] == sum("answer" in task for task in tasks)
+    ends = {each["task_id"]: each["scores"]["state_match"] for each in lines(run / "results.jsonl")}
+    assert [(id, end["reason"]) for id, end in ends.items() if id.startswith("s") and not end["graded"]] == []
     assert figures["state_match"]["graded"] == sum("end_state" in task for task in tasks)
     assert figures["exact_match"]["mean_graded"] >= 0.5
     assert figures["state_match"]["mean_graded"] >= 0.5
