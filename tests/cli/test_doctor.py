@@ -262,7 +262,7 @@ def test_an_unknown_name_has_a_suggestion_or_what_to_install(cli, only):
     only("core")
     ran = cli("doctor", "pyhton")
     assert (ran.code, ran.err) == (2, "Error: unknown check 'pyhton'\n  did you mean 'python'?\n")
-    assert "pip install agentflow-vm" in cli("doctor", "vm").err
+    assert "pip install agentflow-embodied" in cli("doctor", "embodied").err
 
 
 def test_a_file_may_bring_checks(cli, only, tmp_path):

@@ -237,6 +237,16 @@ def test_a_page_of_which_a_part_was_shown_is_searched_for_the_names_of_the_quest
     assert ("web:find", "Gate of Farlow") in [(item.tool, item.params.get("pattern")) for item in move.actions]
 
 
+def test_the_seed_is_looked_for_in_the_rest_of_a_long_page():
+    node = visited("The Long Wall is a wall in Farlow. " * 5, "Long Wall", end=60)
+    asked = Node(
+        id="s/0.1", seed_id="s", depth=1, tool="web:search", params={"query": "Farlow Gate"}, result=node.result
+    )
+    inputs = ProposeInputs(seed=Seed(id="s", content="Farlow Gate"), path=(asked, node), k=1, tools=TOOLS)
+    (action,) = WebPolicy().propose(inputs)
+    assert (action.tool, action.params["pattern"]) == ("web:find", "Farlow Gate")
+
+
 def test_whole_sentences_of_what_was_found_in_a_page_are_read():
     text = f"{'Grass grows on it. ' * 30}The Long Wall was built in 1764 by the people of Farlow. {'Sheep stand by it. ' * 30}"
     page = Page(provider="local", url=ORIGIN, final_url=ORIGIN, title="Long Wall", text=text)

@@ -29,19 +29,16 @@ def propose(inputs: ProposeInputs) -> list[Action]:
     """Up to ``inputs.k`` different actions that are not taken and that the offered tools allow, best first."""
     offered = {tool.name for tool in inputs.tools}
     taken = {action_key(action.tool, action.params) for action in inputs.taken}
-    opened = {canonical_url(str(action.params["url"])) for action in inputs.taken if "url" in action.params}
     chosen: list[Action] = []
-    later: list[Action] = []
     for action in _wishes(inputs):
         key = action_key(action.tool, action.params)
         if action.tool not in offered or key in taken:
             continue
         taken.add(key)
-        is_open = action.tool == _FIND and canonical_url(str(action.params["url"])) in opened
-        (later if is_open and len(chosen) < inputs.k else chosen).append(action)
+        chosen.append(action)
         if len(chosen) == inputs.k:
             break
-    return [*chosen, *later][: inputs.k]
+    return chosen
 
 
 def _wishes(inputs: ProposeInputs) -> Iterator[Action]:
@@ -51,6 +48,8 @@ def _wishes(inputs: ProposeInputs) -> Iterator[Action]:
         yield _search(topic, f"Find pages about {topic}.")
     yield from _own(seen, topic)
     for page in reversed(seen.pages):
+        if not page.is_whole and name_key(page.name) != name_key(topic):
+            yield _find(page, topic)
         yield from _follow(seen, page)
     yield from _results(seen)
     for page in reversed(seen.pages):
@@ -61,7 +60,7 @@ def _wishes(inputs: ProposeInputs) -> Iterator[Action]:
     )
     for page in reversed(seen.pages):
         if page.links:
-            yield Action(tool=_FIND, params={"url": page.key, "pattern": topic}, intent=f"Find {topic} in {page.name}.")
+            yield _find(page, topic)
 
 
 def _search(query: str, intent: str) -> Action:
@@ -70,6 +69,10 @@ def _search(query: str, intent: str) -> Action:
 
 def _visit(url: str, name: str, why: str = "") -> Action:
     return Action(tool=_VISIT, params={"url": url}, intent=f"Read about {name}{why}.")
+
+
+def _find(page: Page, topic: str) -> Action:
+    return Action(tool=_FIND, params={"url": page.key, "pattern": topic}, intent=f"Find {topic} in {page.name}.")
 
 
 def _own(seen: Seen, topic: str) -> Iterator[Action]:
