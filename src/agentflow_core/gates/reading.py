@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -37,6 +38,8 @@ __all__ = [
 _YES_NO = frozenset({"yes", "no"})
 _ITEMS = re.compile(r"\s*(?:[,;\n]|\band\b|&)\s*(?:and\s+)?")
 _SOURCE_KEYS = ("doc_id", "url", "file", "path", "table", "doc")
+#: Where data list what an observation shows, each with a title of its own.
+_LISTS = ("hits", "results", "pages")
 
 
 @frozen(kw_only=True)
@@ -173,8 +176,8 @@ def head_of_source(evidence: Evidence, node: Node) -> str:
     if not isinstance(data, Mapping):
         return ""
     wanted = source_id(evidence)
-    hits = data.get("hits")
-    for entry in (data, *(hits if isinstance(hits, list | tuple) else ())):
+    lists = (found for key in _LISTS if isinstance(found := data.get(key), list | tuple))
+    for entry in (data, *chain.from_iterable(lists)):
         if isinstance(entry, Mapping) and "title" in entry:
             key = next((f"{key}={entry[key]}" for key in _SOURCE_KEYS if entry.get(key) not in (None, "")), None)
             if key is not None and key == wanted:
