@@ -10,7 +10,8 @@ import pytest
 from agentflow_core.errors import DataError
 from agentflow_core.evaluation.config import DataConfig
 from agentflow_core.evaluation.tasks import check_backends, read_tasks, references_of
-from agentflow_core.records import Task
+from agentflow_core.records import QA, Task
+from agentflow_core.records.codec import dump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,6 +187,14 @@ def test_sessions_and_end_states_are_read(read):
     assert task.session == {"web": {"start_url": "a"}}
     assert task.end_state == {"web": {"url": {"contains": "b"}}}
     assert task.metadata == {}
+
+
+def test_an_accepted_pair_is_a_task_that_begins_as_its_seed_did(read):
+    pair = QA(
+        id="q", seed_id="s", path_id="s/0", question="?", answer="a", session={"web": {"start_url": "b"}, "vm": None}
+    )
+    (task,) = read([dump(pair)])
+    assert task.session == {"web": {"start_url": "b"}, "vm": {}}
 
 
 @pytest.mark.parametrize(

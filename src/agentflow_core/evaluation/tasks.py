@@ -112,10 +112,11 @@ def _column(value: Mapping[str, Any], part: str, fields: Mapping[str, str]) -> s
 def _by_backend(row: Row, column: str | None, what: str) -> dict[str, Mapping[str, Any]]:
     """An object with an object for each backend."""
     found = row.mapping(column) if column else {}
+    found = {backend: {} if value is None else value for backend, value in found.items()}
     for backend, value in found.items():
         if not isinstance(value, Mapping):
             raise row.error(f"{column}.{backend}: expected an object of {what}, found {type(value).__name__}")
-    return dict(found)
+    return found
 
 
 def _expected(row: Row, column: str | None) -> dict[str, Mapping[str, Any]]:

@@ -67,7 +67,8 @@ class PassRate:
         """
         config = self.config
         agent = self._agent(context)
-        task = Task(id=f"{draft.id}/pass_rate", question=draft.question, kwargs=context.seed.kwargs)
+        session = {backend: settings or {} for backend, settings in (draft.session or {}).items()}
+        task = Task(id=f"{draft.id}/pass_rate", question=draft.question, kwargs=context.seed.kwargs, session=session)
         solved = 0
         for sample in range(config.rollouts):
             tried = await agent.solve(task, sample)

@@ -141,3 +141,5 @@ class QA(Record):
     extra: Mapping[str, Any] = field(factory=dict)  #: what a domain adds: sql, code
     parent_qa_id: str | None = None
     usage: Usage = Usage()
+    #: what the sessions began with that the question is about; who answers it begins so too
+    session: Mapping[str, Any] | None = field(default=None, metadata={"sparse": True})

@@ -96,6 +96,7 @@ class Drafter:
             model=self.model.name,
             extra={key: value for key, value in item.items() if key not in _KNOWN},
             usage=usage,
+            session=seed.session,
         )
 
 

@@ -120,6 +120,7 @@ class Obfuscator:
             extra={key: value for key, value in draft.extra.items() if key not in ("pass_rate", "drafted_difficulty")},
             parent_qa_id=draft.id,
             usage=usage,
+            session=draft.session,
         )
 
 
