@@ -1,0 +1,1 @@
+"""Web browsing in isolated browser contexts, for AgentFlow."""

@@ -1,0 +1,1 @@
+"""The tools of the backend ``browser``, by what they are for."""
