@@ -1,0 +1,1 @@
+"""Desktops for agents: one RFB client, and the machines that it looks at."""

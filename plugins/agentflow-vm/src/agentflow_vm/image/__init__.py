@@ -1,0 +1,1 @@
+"""The image of a small Debian desktop: what it is, and how it is built."""

@@ -1,0 +1,1 @@
+"""What a desktop runs on."""
