@@ -1,19 +1,20 @@
-"""Run calls at once in one task group: the results come in call order, a failure comes out as itself."""
+"""Run calls at once: results in call order, a failure as itself, the same work only once."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 from anyio.from_thread import start_blocking_portal
+from attrs import define, field
 
 from agentflow_core.errors import AgentFlowError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Hashable, Iterable
 
-__all__ = ["first_error", "run_all", "run_blocking"]
+__all__ = ["Merged", "first_error", "run_all", "run_blocking"]
 
 T = TypeVar("T")
 
@@ -75,3 +76,36 @@ def _loop_is_running() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+@define(eq=False)
+class _UnderWay(Generic[T]):
+    ended: anyio.Event = field(factory=anyio.Event)
+    results: list[T] = field(factory=list)
+
+
+class Merged(Generic[T]):
+    """Calls by key. The first caller of a key does the work; those who come meanwhile get its result.
+
+    If the first one is cancelled or fails, the next one that waits does the work itself, so that nobody gets another's
+    cancellation or failure.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[Hashable, _UnderWay[T]] = {}
+
+    async def run(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of ``work``, or of the same work that is under way."""
+        while (other := self._under_way.get(key)) is not None:
+            await other.ended.wait()
+            if other.results:
+                return other.results[0]
+        mine: _UnderWay[T] = _UnderWay()
+        self._under_way[key] = mine
+        try:
+            result = await work()
+            mine.results.append(result)
+            return result
+        finally:
+            del self._under_way[key]
+            mine.ended.set()

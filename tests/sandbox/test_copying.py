@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from agentflow_core.errors import SandboxError
+from agentflow_core.sandbox import copying
 from agentflow_core.sandbox.copying import copy_folder
 from agentflow_core.sandbox.folders import remove_folder
 
@@ -78,13 +79,34 @@ def test_a_file_that_turns_into_a_link_meanwhile_is_not_followed(source, target,
         thread.join()
 
 
-def test_holes_cannot_fill_the_disk(source, target):
+def test_holes_stay_holes_and_take_nothing(source, target):
     with (source / "hole").open("wb") as file:
         file.truncate(1 << 40)
+        file.seek(1 << 39)
+        file.write(b"data")
+    copy_folder(source, target, limit_bytes=1 << 20)
+    copied = (target / "hole").stat()
+    assert (copied.st_size, copied.st_blocks < 64) == (1 << 40, True)
+    with (target / "hole").open("rb") as file:
+        file.seek(1 << 39)
+        assert file.read(4) == b"data"
+
+
+def test_a_hole_that_is_filled_meanwhile_cannot_fill_the_disk(source, target, monkeypatch):
+    hole = source / "hole"
+    hole.write_bytes(b"")
+    os.truncate(hole, 1 << 22)
+    began = copying._copy_file
+
+    def filled(*arguments):
+        hole.write_bytes(b"x" * (1 << 22))
+        return began(*arguments)
+
+    monkeypatch.setattr(copying, "_copy_file", filled)
     with pytest.raises(SandboxError) as caught:
         copy_folder(source, target, limit_bytes=1 << 20)
     assert caught.value.code == "disk_limit"
-    assert os.listdir(target) == []
+    assert (target / "hole").stat().st_blocks * 512 <= 3 << 20
 
 
 def test_folders_that_stand_too_deep_are_refused(source, target):

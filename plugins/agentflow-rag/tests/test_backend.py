@@ -7,12 +7,12 @@ import json
 import anyio
 import pytest
 
+from agentflow_core.concurrency import Merged
 from agentflow_core.errors import DataError
 from agentflow_core.records.events import Notice
 from agentflow_core.sandbox import Backend, BackendContext, Catalog, Sandbox, SandboxConfig
 from agentflow_rag.backend import RagBackend
 from agentflow_rag.config import CorpusConfig, RagConfig
-from agentflow_rag.merging import Merged
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from agentflow_core.concurrency import Merged
 from agentflow_websearch.failures import WebFailure, retry_after_s
-from agentflow_websearch.flights import Flights
 from agentflow_websearch.pacing import Breaker, TokenBucket
 
 
@@ -75,7 +75,7 @@ def test_retry_after_is_seconds_or_a_date(text, seconds):
 
 
 async def test_a_flight_whose_first_passenger_is_cancelled_goes_on_with_the_next():
-    flights: Flights[int] = Flights()
+    flights: Merged[int] = Merged()
     began, count = anyio.Event(), []
 
     async def work() -> int:

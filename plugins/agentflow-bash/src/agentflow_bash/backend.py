@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 import anyio.lowlevel
 import anyio.to_thread
 
-from agentflow_bash import files, finding, forking
+from agentflow_bash import files, filling, finding
 from agentflow_bash.comparing import same_job, same_run, the_command, the_path
 from agentflow_bash.config import MAX_TIMEOUT_S, BashConfig, check_env, session_settings
 from agentflow_bash.layout import failed, job_data, lines_result, listing_result, matches_result, run_result
@@ -17,6 +17,7 @@ from agentflow_bash.session import BashSession, before, opened
 from agentflow_core.errors import SandboxError
 from agentflow_core.records import ToolResult
 from agentflow_core.sandbox import Backend, FileSlice, Range, Session, tool
+from agentflow_core.sandbox.copying import copy_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ class BashBackend(Backend):
 
         async def fill(folder: Path) -> None:
             if config.files or settings.files:
-                await anyio.to_thread.run_sync(forking.put_files, folder, config.files, settings.files)
+                await anyio.to_thread.run_sync(filling.put_files, folder, config.files, settings.files)
 
         state = await opened(self.context, config, session.id, {**config.env, **settings.env}, fill)
         try:
@@ -101,7 +102,7 @@ class BashBackend(Backend):
         snapshot = shell.snapshot
 
         async def fill(folder: Path) -> None:
-            copy = partial(forking.copy_tree, state.folder, folder, limit_bytes=self._config.limits.disk_bytes)
+            copy = partial(copy_folder, state.folder, folder, limit_bytes=self._config.limits.disk_bytes)
             async with shell.held():
                 await anyio.to_thread.run_sync(copy)
 

@@ -13,6 +13,7 @@ import anyio.from_thread
 import anyio.to_thread
 from attrs import frozen
 
+from agentflow_core.concurrency import Merged
 from agentflow_core.errors import AgentFlowError
 from agentflow_core.names import did_you_mean
 from agentflow_core.records import ToolResult
@@ -23,7 +24,6 @@ from agentflow_rag.config import CorpusConfig, RagConfig
 from agentflow_rag.corpus import configured
 from agentflow_rag.finding import MAX_PATTERN_CHARS, PatternError, PatternTimeout
 from agentflow_rag.layout import corpora_result, find_result, get_result, search_result
-from agentflow_rag.merging import Merged
 from agentflow_rag.search import Findings, Hits, OpenCorpus
 
 __all__ = ["Library", "RagBackend"]

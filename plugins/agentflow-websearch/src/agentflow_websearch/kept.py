@@ -11,9 +11,9 @@ import orjson
 from attrs import frozen
 
 from agentflow_core.answers import AnswerStore
+from agentflow_core.concurrency import Merged
 from agentflow_core.errors import SandboxError
 from agentflow_websearch.failures import WebFailure
-from agentflow_websearch.flights import Flights
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,7 +60,7 @@ class Answers:
         self._mode = config.cache.mode
         self._path = path
         self._store = None if self._mode == "live" else AnswerStore(path)
-        self._flights: Flights[_Outcome] = Flights()
+        self._flights: Merged[_Outcome] = Merged()
         self._recent = _Recent(config.remember_pages, config.remember_s, clock)
 
     def check(self) -> None:

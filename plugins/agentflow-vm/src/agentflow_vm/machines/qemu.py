@@ -33,10 +33,9 @@ from agentflow_vm.machines.qemu_arguments import (
 from agentflow_vm.machines.qmp import Qmp, connect_beneath
 from agentflow_vm.machines.settings import SessionSettings
 from agentflow_vm.machines.shell_guest import ClippingGuest
-from agentflow_vm.machines.sockets import UnixStream
+from agentflow_vm.machines.sockets import UnixListener, UnixStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from agentflow_core.sandbox.launchers import Confined
@@ -53,6 +52,8 @@ _START_S: Final = 60.0
 _END_S: Final = 10.0
 #: Seconds in which an agent whose state was kept answers again.
 _AGENT_S: Final = 30.0
+#: Before the command line where nothing else ends QEMU with this process.
+_DIES_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 _FORK: Final = "fork"
 _STILL: Final = "still.ppm"
 _PIDS: Final = 128
@@ -118,14 +119,16 @@ class QemuMachine:
     async def _run(self, stack: AsyncExitStack, state: str | None, *, hint: str = "") -> None:
         """Start QEMU in the workspace, whose overlay is there, and wait until it runs."""
         image = self._known()
-        monitor = await stack.enter_async_context(_listening(self.folder, MONITOR_SOCKET))
-        agent = await stack.enter_async_context(_listening(self.folder, AGENT_SOCKET)) if image.guest_agent else None
+        monitor = UnixListener(self.folder, MONITOR_SOCKET)
+        stack.callback(monitor.close)
+        agent = UnixListener(self.folder, AGENT_SOCKET)
+        stack.callback(agent.close)
         self._confined = await self._launched(stack, state)
         try:
             with anyio.fail_after(_START_S):
                 self._qmp = Qmp(await stack.enter_async_context(await self._came(monitor, hint)))
                 await self._qmp.greet()
-                if agent is not None:
+                if image.guest_agent:
                     stream = await stack.enter_async_context(await self._came(agent, hint))
                     self._agent = Qmp(stream, name="the machine's agent")
         except TimeoutError as error:
@@ -180,7 +183,7 @@ class QemuMachine:
             state=state,
         )
         spec = LaunchSpec(
-            argv=arguments.argv(),
+            argv=(*(_DIES_WITH_US if is_bare else ()), *arguments.argv()),
             workspace=self.folder,
             binds=() if is_bare else tuple(Bind(source=path, target=place(path)) for path in files),
             limits=Limits(
@@ -204,15 +207,12 @@ class QemuMachine:
 
     async def _beside(self, stack: AsyncExitStack, spec: LaunchSpec) -> Confined:
         """Start it as a process that dies with this one: what confines sessions shows them no ``/dev/kvm``."""
-        from attrs import evolve
-
         launcher = await stack.enter_async_context(BareLauncher())
-        bound = evolve(spec, argv=("setpriv", "--pdeathsig", "KILL", "--", *spec.argv))
-        confined = await launcher.start(bound)
+        confined = await launcher.start(spec)
         stack.push_async_callback(confined.aclose)
         return confined
 
-    async def _came(self, listener: anyio.abc.SocketListener, hint: str) -> UnixStream:
+    async def _came(self, listener: UnixListener, hint: str) -> UnixStream:
         """QEMU's connection to us; what QEMU says if it ends instead."""
         confined = self._confined
         assert confined is not None
@@ -224,8 +224,7 @@ class QemuMachine:
                 group.cancel_scope.cancel()
 
             group.start_soon(ended)
-            async with await listener.accept() as accepted:
-                came.append(UnixStream(accepted.extra(anyio.abc.SocketAttribute.raw_socket).dup()))
+            came.append(await listener.accept())
             group.cancel_scope.cancel()
         if not came:
             raise self._not_started(await self.failure(), hint)
@@ -374,8 +373,7 @@ class QemuMachine:
     async def aclose(self) -> None:
         """See `Machine.aclose`."""
         stack, self._stack = self._stack, AsyncExitStack()
-        with CancelScope(shield=True):
-            await stack.aclose()
+        await stack.aclose()  # under KVM it leaves a task group, around which no scope of ours may stand
 
     def _known(self) -> Image:
         if self._image is None:
@@ -394,18 +392,6 @@ def _rebuild(image: Image) -> str:
     return (
         f"the image was made with QEMU {image.qemu}; after an upgrade make it again: python -m agentflow_vm build-image"
     )
-
-
-@contextlib.asynccontextmanager
-async def _listening(folder: Path, name: str) -> AsyncIterator[anyio.abc.SocketListener]:
-    """Listen at a socket of that name in the folder, to which whoever may enter the folder can connect."""
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        listener = await anyio.create_unix_listener(f"/proc/self/fd/{descriptor}/{name}", mode=0o666)
-    finally:
-        os.close(descriptor)
-    async with listener:
-        yield listener
 
 
 async def _new_overlay(image: Image, target: Path) -> None:

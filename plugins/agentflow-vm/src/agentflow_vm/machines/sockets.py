@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import TYPE_CHECKING
 
+import anyio
 from anyio.abc import ByteStream
 
 from agentflow_core.sandbox.launchers.streams import ByteReader, ByteWriter
 
-__all__ = ["UnixStream", "connect_unix"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["UnixListener", "UnixStream", "connect_unix"]
 
 
 class UnixStream(ByteStream):
@@ -40,6 +45,39 @@ class UnixStream(ByteStream):
         """Close it; who waits for it gets `ClosedResourceError`."""
         self._reader.close()
         self._writer.close()
+        self._socket.close()
+
+
+class UnixListener:
+    """A socket of that name in a folder, however long its path is; whoever may enter the folder can connect.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        try:
+            descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                path = f"/proc/self/fd/{descriptor}/{name}"
+                self._socket.bind(path)
+                os.chmod(path, 0o666)
+            finally:
+                os.close(descriptor)
+            self._socket.listen(1)
+            self._socket.setblocking(False)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    async def accept(self) -> UnixStream:
+        """The next connection."""
+        await anyio.wait_readable(self._socket)
+        return UnixStream(self._socket.accept()[0])
+
+    def close(self) -> None:
+        """Take no more."""
         self._socket.close()
 
 
