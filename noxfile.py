@@ -38,7 +38,7 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", "-m", "not soak and not serial", "-n", "auto")
+    session.run("pytest", "-m", "not soak and not serial", "-n", "auto", "--durations", "20")
     session.run("pytest", "-m", "serial")
 
 

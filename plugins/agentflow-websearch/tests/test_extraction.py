@@ -33,9 +33,9 @@ async def test_pages_are_answered_one_after_the_other_by_one_process():
 
 
 async def test_a_page_that_takes_too_long_is_given_up_and_the_next_one_works():
-    async with Extractors(1, timeout_s=0.3, memory_mb=1024) as extractors:
+    async with Extractors(1, timeout_s=0.3, memory_mb=4096) as extractors:
         with pytest.raises(WebFailure, match=r"did not end within 0\.3 s"):
-            await extract(extractors, HEAVY)
+            await extract(extractors, HEAVY * 5)
         assert not extractors._idle
     async with Extractors(1, timeout_s=30, memory_mb=1024) as extractors:
         assert (await extract(extractors, PAGE)).title == "T"

@@ -213,6 +213,8 @@ async def outcome(state: BrowserSession, tab: Tab, began: Before, done: str) -> 
     """
     config = state.config
     await tab.settle(config.settle_s)
+    if state.dialog() is None:
+        await state.tabs_told()
     new_tab = state.new_tabs > began.tabs
     shown = state.tab
     if new_tab:

@@ -38,6 +38,9 @@ _LIMITS: Final = ProxyLimits(connections=256)
 _ROOM: Final = 4096
 _OPEN_S: Final = 60.0
 _CLOSE_S: Final = 10.0
+#: Seconds in which a tab is told of, and after which it is looked whether it is still there.
+_TAB_S: Final = 5.0
+_TAB_AGAIN_S: Final = 0.1
 _MOST_TABS: Final = 20
 
 
@@ -92,6 +95,8 @@ class BrowserSession:
         self._generation = 0
         self._tab_number = 0
         self._lost_url = ""
+        self._tab_came = anyio.Event()
+        self._untold = 0  # tabs of which nothing came when it was waited for, such as those that were blocked
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
 
@@ -217,6 +222,32 @@ class BrowserSession:
         if all(tab.page != page for tab in self.tabs):
             self._current = self._add(page)
             self.new_tabs += 1
+            self._tab_came.set()
+
+    async def tabs_told(self) -> None:
+        """Wait for what pages have opened by now: Chromium knows of a tab some time before Playwright tells of it."""
+        from playwright.async_api import Error
+
+        try:
+            with anyio.move_on_after(_TAB_S):
+                while await self._open_tabs() - self._untold > len(self.tabs):
+                    self._tab_came = anyio.Event()
+                    with anyio.move_on_after(_TAB_AGAIN_S):
+                        await self._tab_came.wait()
+                return
+            self._untold = max(0, await self._open_tabs() - len(self.tabs))
+        except Error as error:
+            _log.debug("the tabs of session %s could not be counted: %s", self.id, error)
+
+    async def _open_tabs(self) -> int:
+        """How many tabs the context has, as Chromium knows them."""
+        devtools = await self.context.new_cdp_session(self.tab.page)
+        try:
+            mine = (await devtools.send("Target.getTargetInfo"))["targetInfo"].get("browserContextId")
+            targets = (await devtools.send("Target.getTargets"))["targetInfos"]
+        finally:
+            await devtools.detach()
+        return sum(target["type"] == "page" and target.get("browserContextId") == mine for target in targets)
 
     def _add(self, page: Page) -> Tab:
         self._tab_number += 1

@@ -139,7 +139,12 @@ def run(asked: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
     mark = f"{os.getpid()}-{asked['id']}"
     marking = {**env, _MARK: mark}
     process = spawn(asked["argv"], marking, asked.get("cwd"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    outputs = [Output(stream, asked["max_bytes"]) for stream in (process.stdout, process.stderr)]
+    try:
+        outputs = [Output(stream, asked["max_bytes"]) for stream in (process.stdout, process.stderr)]
+    except RuntimeError:  # no room for a thread
+        kill_all(mark)
+        process.wait()
+        raise
     timed_out = False
     try:
         code = process.wait(asked["timeout_s"])
@@ -171,8 +176,11 @@ def answer(asked: dict[str, Any], env: dict[str, str]) -> None:
         told = _OPERATIONS[asked["op"]](asked, env)
     except FileNotFoundError as error:
         told = {"error": "not_found", "message": str(error)}
+    except BlockingIOError as error:  # what fork says
+        told = {"error": "pids_limit", "message": str(error)}
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        told = {"error": "internal", "message": str(error)}
+        is_full = "start new thread" in str(error)
+        told = {"error": "pids_limit" if is_full else "internal", "message": str(error)}
     say({"id": asked.get("id"), **told})
 
 
