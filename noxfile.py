@@ -39,7 +39,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     session.run("pytest", "-m", "not soak and not serial", "-n", "auto", "--durations", "20")
-    session.run("pytest", "-m", "serial")
+    session.run("pytest", "-m", "serial and not soak")
 
 
 @nox.session
