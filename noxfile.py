@@ -43,6 +43,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def image(session: nox.Session) -> None:
+    """Build the Debian desktop that tests of agentflow-vm start, in $AGENTFLOW_VM_IMAGES, as root; once for a recipe."""
+    session.install(".", "plugins/agentflow-vm")
+    session.run("python", "-m", "agentflow_vm", "build-image", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Run the long proofs."""
     install(session, "test")

@@ -242,4 +242,6 @@ def test_stored_end_states_are_scored_again_without_a_browser(agentflow, chromiu
     site.shutdown()
     again = agentflow("score", "one", "--metric", "state_match", PATH=str(tmp_path))
     assert again.returncode == 0, again.stderr
-    assert json.loads((tmp_path / "one" / "summary.json").read_text())["metrics"]["state_match"]["mean_graded"] == 1
+    (scored,) = lines(tmp_path / "one" / "scores.jsonl")
+    assert scored["scores"]["state_match"]["graded"], scored
+    assert scored["scores"]["state_match"]["value"] == 1

@@ -71,7 +71,8 @@ def rollout(folder: Path) -> Path:
     ]
     data.write_text("".join(json.dumps({"question": question, "answer": "Black Sea"}) + "\n" for question in questions))
     config = folder / "rollout.json"
-    config.write_text(json.dumps({"data": {"path": str(data)}, "rollout": {"samples": 12}, "max_workers": 2}))
+    settings = {"tools": ["rag:*", "code:*"], "samples": 12}
+    config.write_text(json.dumps({"data": {"path": str(data)}, "rollout": settings, "max_workers": 2}))
     return config
 
 

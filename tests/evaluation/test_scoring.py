@@ -12,7 +12,11 @@ from agentflow_core.interfaces import MetricContext
 from agentflow_core.records import ModelRequest, Score, Task, TaskResult, Trajectory, Usage, user
 from agentflow_core.testing.models import ScriptedModel, says
 
-SAMPLE = sample_of(TaskResult(task_id="t", question="Where?", answer="Bern", references=("Bern", "Berne")), None)
+SAMPLE = sample_of(
+    TaskResult(task_id="t", question="Where?", answer="Bern", references=("Bern", "Berne")),
+    None,
+    Task(id="t", question="Where?", references=("Bern", "Berne")),
+)
 
 
 def named(name: str, score) -> NamedMetric:
@@ -76,11 +80,11 @@ async def test_what_concerns_every_sample_is_raised(error):
 def test_a_stored_result_is_a_sample_again():
     result = TaskResult(task_id="t", sample=2, question="?", answer=None, outcome="limit:turns", references=("x",))
     trajectory = Trajectory(id="t#2", task_id="t", sample=2, end_state={"vm": {"file:a": None}})
-    sample = sample_of(result, trajectory)
+    task = Task(id="t", question="?", references=("x",), kwargs={"k": 1}, end_state={"vm": {"file:a": None}})
+    sample = sample_of(result, trajectory, task)
     assert (sample.prediction, sample.sample, sample.outcome) == (None, 2, "limit:turns")
     assert sample.end_state == {"vm": {"file:a": None}}
-    assert sample.task == Task(id="t", question="?", references=("x",))
-    assert sample_of(result, trajectory, Task(id="t", question="?", kwargs={"k": 1})).task.kwargs == {"k": 1}
+    assert sample.task is task
 
 
 async def test_a_tally_adds_up_what_answers_used_and_leaves_the_model_open():

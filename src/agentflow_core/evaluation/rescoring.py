@@ -10,7 +10,7 @@ from attrs import evolve
 
 from agentflow_core.concurrency import run_all
 from agentflow_core.config import load_config
-from agentflow_core.errors import UsageError
+from agentflow_core.errors import RunCorruptError, UsageError
 from agentflow_core.evaluation.config import RolloutConfig
 from agentflow_core.evaluation.scoring import NamedMetric, Tally, build_scoring, check_embedder, sample_of, score_sample
 from agentflow_core.evaluation.summary import summarize_results
@@ -53,6 +53,7 @@ async def rescore(
 
     Raises:
         ConfigError: what a metric is given is none of its settings.
+        RunCorruptError: a result is of a task that the run did not plan.
         UsageError: the directory holds a run of another kind.
         UnknownNameError: a metric that nothing provides.
     """
@@ -107,12 +108,16 @@ async def _scored(
     prompts: Prompts,
 ) -> list[TaskResult]:
     """Every stored result with its scores."""
+    tasks = {task.id: task for task in reader.tasks()}
     trajectories = {trajectory.id: trajectory for trajectory in reader.trajectories()}
     embedder = ModelEmbedder(models["embedder"]) if "embedder" in models else None
     context = MetricContext(judge=models["judge"], embedder=embedder, sandbox=sandbox, prompts=prompts)
 
     async def score(result: TaskResult) -> TaskResult:
-        sample = sample_of(result, trajectories.get(result.trajectory_id))
+        task = tasks.get(result.task_id)
+        if task is None:
+            raise RunCorruptError(f"{reader.dir}: plan.jsonl has no task {result.task_id!r}, which results.jsonl has")
+        sample = sample_of(result, trajectories.get(result.trajectory_id), task)
         return evolve(result, scores=await score_sample(sample, metrics, context))
 
     return await run_all(partial(score, result) for result in reader.results())

@@ -174,10 +174,10 @@ def _labelled(choice: PluginChoice) -> str:
     return f"{choice.name}[{shown}]" if shown else choice.name
 
 
-def sample_of(result: TaskResult, trajectory: Trajectory | None, task: Task | None = None) -> ScoredSample:
+def sample_of(result: TaskResult, trajectory: Trajectory | None, task: Task) -> ScoredSample:
     """A stored result as metrics see it."""
     return ScoredSample(
-        task=task or _task_of(result),
+        task=task,
         prediction=result.answer,
         references=result.references,
         outcome=result.outcome,
@@ -185,11 +185,6 @@ def sample_of(result: TaskResult, trajectory: Trajectory | None, task: Task | No
         trajectory=trajectory,
         end_state=trajectory.end_state if trajectory else {},
     )
-
-
-def _task_of(result: TaskResult) -> Task:
-    """The task as far as its result tells it: all but the ``kwargs``."""
-    return Task(id=result.task_id, question=result.question, references=result.references, metadata=result.metadata)
 
 
 async def score_sample(

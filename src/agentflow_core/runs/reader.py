@@ -10,11 +10,12 @@ import orjson
 from agentflow_core.blobs import BlobStore
 from agentflow_core.config import load_document
 from agentflow_core.errors import DataError, RunCorruptError
-from agentflow_core.records import QA, Node, TaskResult, ToolDefinition, Trajectory
+from agentflow_core.records import QA, Node, Task, TaskResult, ToolDefinition, Trajectory
 from agentflow_core.records import Path as TreePath
 from agentflow_core.records.codec import load
 from agentflow_core.runs.files import loaded_text
 from agentflow_core.runs.manifest import read_manifest
+from agentflow_core.runs.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,15 @@ class RunReader:
     def rejected(self) -> Iterator[QA]:
         """The rejected drafts."""
         return self._records(QA, "rejected.jsonl")
+
+    def tasks(self) -> Iterator[Task]:
+        """The tasks of a rollout, whole and in the order of the plan."""
+        last = ""
+        for unit in Plan(self.dir / "plan.jsonl").units("rollout"):
+            task = _record(Task, unit.input, f"{self.dir / 'plan.jsonl'}: {unit.id}")
+            if task.id != last:  # every sample of a task has a unit, and they stand together
+                yield task
+            last = task.id
 
     def results(self) -> Iterator[TaskResult]:
         """How each sample of each task ended."""

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -69,15 +69,12 @@ def premises(tmp_path: Path, missing: Callable[[str], None]) -> Callable[..., An
 
 
 @pytest.fixture(scope="session")
-def images() -> Path:
+def images(missing: Callable[[str], NoReturn]) -> Path:
     """The folder of images that the variable names; an image is built in it, in some minutes, if it has none yet."""
     named = os.environ.get(IMAGES)
     if not named:
-        pytest.skip(
-            f"no {IMAGES}: set it to a folder that is kept; an image of a desktop is built in it, in some minutes"
-        )
+        missing(f"no {IMAGES}: set it to a folder that is kept, and as root run: python -m agentflow_vm build-image")
     folder = Path(named)
     if not list(folder.glob(f"*/{DESCRIPTION}")):
-        command = [sys.executable, "-m", "agentflow_vm", "build-image", "--folder", folder]
-        subprocess.run(command, check=True)
+        subprocess.run([sys.executable, "-m", "agentflow_vm", "build-image", "--folder", folder], check=True)
     return folder

@@ -16,7 +16,6 @@ from agentflow_core.sandbox.launchers import LauncherConfig
 from agentflow_vm.backend import VmBackend
 from agentflow_vm.config import VmConfig
 from agentflow_vm.image.images import Image, images_folder
-from agentflow_vm.machines.qemu_config import QemuConfig
 
 pytestmark = [pytest.mark.usefixtures("qemu"), pytest.mark.timeout(1800)]
 
@@ -41,7 +40,7 @@ def desktop(tmp_path, images):
 
     @asynccontextmanager
     async def opened(**session):
-        config = VmConfig(machine="qemu", qemu=QemuConfig(accel="tcg"))
+        config = VmConfig(machine="qemu")
         settings = SandboxConfig(state_dir=tmp_path / "state", launcher=LauncherConfig())
         catalog = Catalog.of(vm=lambda: VmBackend(config))
         async with Sandbox(catalog=catalog, config=settings) as sandbox:
