@@ -6,9 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from agentflow_core.blobs import BlobStore
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "gui-desktop"
 PROGRAMS = {
@@ -39,6 +43,10 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def screenshots(trajectory):
+    return [sha256 for step in trajectory["steps"] for tool in step["tools"] for sha256 in tool["blobs"]]
+
+
 def test_the_synthesis_example_gives_questions_whose_facts_stand_in_several_texts(agentflow, tmp_path):
     ran = agentflow("synthesize", EXAMPLES / "synthesis.yaml", "--run", "qa", "--plain")
 
@@ -54,7 +62,8 @@ def test_the_synthesis_example_gives_questions_whose_facts_stand_in_several_text
 
 
 def test_the_rollout_example_answers_questions_and_leaves_the_states_that_are_asked_for(agentflow, tmp_path):
-    ran = agentflow("rollout", EXAMPLES / "rollout.yaml", "--run", "answers", "--plain")
+    arguments = ("rollout", EXAMPLES / "rollout.yaml", "--plain")
+    ran = agentflow(*arguments, "--run", "answers", "--record", "recording")
 
     assert ran.returncode == 0, ran.stderr
     tasks = lines(EXAMPLES / "questions.jsonl")
@@ -65,6 +74,19 @@ def test_the_rollout_example_answers_questions_and_leaves_the_states_that_are_as
     assert figures["state_match"]["mean_graded"] >= 0.8
     trajectories = {each["task_id"]: each for each in lines(tmp_path / "answers" / "trajectories.jsonl")}
     assert trajectories["e02"]["end_state"] == {"vm": {"file:desk/menu.txt": "crème brûlée, 漢堡, 5 €"}}
+
+    replayed = agentflow(*arguments, "--run", "again", "--replay", "recording", PATH=tmp_path)  # without an X server
+    assert replayed.returncode == 0, replayed.stderr
+    for name in ("results.jsonl", "trajectories.jsonl"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "answers" / name).read_bytes(), name
+    blobs = BlobStore(tmp_path / "again" / "blobs")
+    shots = {sha256 for each in trajectories.values() for sha256 in screenshots(each)}
+    assert shots
+    for sha256 in shots:
+        with Image.open(BytesIO(blobs.get(sha256))) as picture:
+            assert picture.format == "PNG"
+            assert picture.size == (1024, 768)
+            assert len(picture.convert("RGB").getcolors(1 << 24)) > 20  # windows with text: a desktop was painted
 
 
 def test_the_script_makes_the_texts_that_are_bundled(tmp_path):

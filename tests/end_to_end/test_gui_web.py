@@ -9,11 +9,13 @@ import subprocess
 import sys
 from http.cookiejar import CookieJar
 from importlib.util import module_from_spec, spec_from_file_location
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
+from PIL import Image
 
 from agentflow_core.blobs import BlobStore
 
@@ -220,7 +222,9 @@ def test_the_rollout_example_scores_answers_and_end_states_and_keeps_what_was_se
     assert all(blobs.get(sha256).startswith(b"\x89PNG") for sha256 in shots)
 
 
-def test_stored_end_states_are_scored_again_without_a_browser(agentflow, chromium, site, tmp_path):
+@pytest.fixture
+def errand(agentflow, chromium, site, tmp_path):
+    """A rollout of one errand, recorded; the shop is closed, and the environment of what follows has no Chromium."""
     task = {
         "id": "one",
         "question": 'Search the shop for "slate".',
@@ -228,20 +232,38 @@ def test_stored_end_states_are_scored_again_without_a_browser(agentflow, chromiu
         "end_state": {"browser": {"url": {"contains": "q=slate"}, "text:#results": {"contains": "1 result"}}},
     }
     (tmp_path / "one.jsonl").write_text(json.dumps(task), encoding="utf-8")
-    ran = agentflow(
-        "rollout",
-        EXAMPLES / "rollout.yaml",
-        "--set",
-        f"data.path={tmp_path / 'one.jsonl'}",
-        "--run",
-        "one",
-        "--plain",
-        GUI_WEB_PORT=site.server_port,
-    )
+    arguments = ("rollout", EXAMPLES / "rollout.yaml", "--set", f"data.path={tmp_path / 'one.jsonl'}", "--plain")
+    ran = agentflow(*arguments, "--run", "one", "--record", "recording", GUI_WEB_PORT=site.server_port)
     assert ran.returncode == 0, ran.stderr
     site.shutdown()
-    again = agentflow("score", "one", "--metric", "state_match", PATH=str(tmp_path))
-    assert again.returncode == 0, again.stderr
+    site.server_close()
+
+    def again(*more):
+        ran = agentflow(*more, PATH=str(tmp_path), GUI_WEB_PORT=site.server_port)
+        assert ran.returncode == 0, ran.stderr
+        return ran
+
+    again.arguments = arguments
+    return again
+
+
+def test_stored_end_states_are_scored_again_without_a_browser(errand, tmp_path):
+    errand("score", "one", "--metric", "state_match")
     (scored,) = lines(tmp_path / "one" / "scores.jsonl")
     assert scored["scores"]["state_match"]["graded"], scored
     assert scored["scores"]["state_match"]["value"] == 1
+
+
+def test_a_recorded_session_is_replayed_without_a_browser_and_its_screenshots_can_be_looked_at(errand, tmp_path):
+    errand(*errand.arguments, "--run", "again", "--replay", "recording")
+    one, again = tmp_path / "one", tmp_path / "again"
+    for name in ("results.jsonl", "trajectories.jsonl"):
+        assert (again / name).read_bytes() == (one / name).read_bytes(), name
+    (trajectory,) = lines(again / "trajectories.jsonl")
+    shots = [sha256 for step in trajectory["steps"] for tool in step["tools"] for sha256 in tool["blobs"]]
+    assert shots
+    for sha256 in shots:
+        with Image.open(BytesIO(BlobStore(again / "blobs").get(sha256))) as picture:
+            assert picture.format == "PNG"
+            assert min(picture.size) >= 600
+            assert len(picture.convert("RGB").getcolors(1 << 24)) > 50  # letters and edges: a page was painted

@@ -55,5 +55,5 @@ async def test_a_result_of_a_task_that_was_not_planned_is_an_error(quiz):
     await quiz.run(metrics=["exact_match"])
     plan = quiz.dir / "plan.jsonl"
     plan.write_text("".join(line for line in plan.read_text().splitlines(keepends=True) if "Norway" not in line))
-    with pytest.raises(RunCorruptError, match="plan.jsonl has no task 'no'"):
+    with pytest.raises(RunCorruptError, match=r"plan\.jsonl has no task 'no'"):
         await rescore(quiz.dir, ["exact_match"], quiz.host)

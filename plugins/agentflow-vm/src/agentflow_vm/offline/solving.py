@@ -23,6 +23,7 @@ _SURE: Final = 0.9
 _TRIES: Final = 3  #: a program may not have been ready
 _LAUNCH: Final = "vm:launch"
 _TYPE: Final = "vm:type"
+_SCREENSHOT: Final = "vm:screenshot"
 _TERMINAL: Final = "terminal"
 
 _TEXT: Final = r'"([^"]+)"'
@@ -64,8 +65,16 @@ def _once(steps: Steps, inputs: SolveInputs) -> Move:
     """Press the keys of an errand, unless they were pressed."""
     if not any(step.params.get("steps") == steps for step in inputs.steps):
         return _act(keys.ACTIONS, {"steps": steps}, "Do what the task asks for.")
-    is_done = inputs.steps[-1].result.ok
-    return Move(answer="done", confidence=_SURE if is_done else 0.1, reasoning="The keys for it were pressed.")
+    pressed = next(step for step in inputs.steps if step.params.get("steps") == steps)
+    return _look_and_end(inputs, _SURE if pressed.result.ok else 0.1, "The keys for it were pressed.")
+
+
+def _look_and_end(inputs: SolveInputs, confidence: float, reasoning: str) -> Move:
+    """The end of an errand, after a last look at the screen, which whoever reads the trajectory then has too."""
+    looked = any(step.tool == _SCREENSHOT for step in inputs.steps)
+    if not looked and any(tool.name == _SCREENSHOT for tool in inputs.tools):
+        return _act(_SCREENSHOT, {}, "See how the screen looks now.")
+    return Move(answer="done", confidence=confidence, reasoning=reasoning)
 
 
 def _act(tool: str, params: dict[str, Any], intent: str) -> Move:
@@ -80,7 +89,7 @@ def _in_terminal(command: str, inputs: SolveInputs, offered: set[str]) -> Move:
         return _act(_LAUNCH, {"program": _TERMINAL}, "Open a terminal.")
     if not any(step.tool == _TYPE for step in inputs.steps):
         return _act(_TYPE, {"text": f"{command}\n"}, "Run the command.")
-    return Move(answer="done", confidence=_SURE, reasoning="The command was typed into a terminal.")
+    return _look_and_end(inputs, _SURE, "The command was typed into a terminal.")
 
 
 def _looked_up(of: str, inputs: SolveInputs, into: str = "") -> Move:
