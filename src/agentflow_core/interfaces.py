@@ -235,7 +235,7 @@ class SandboxClient(SandboxWorker, Protocol):
         ...
 
     def tool_traits(self, tool: str) -> Mapping[str, Any]:
-        """``{sharing, read_only, canonicalize, compare, forkable, probes, offline}`` of a listed tool."""
+        """``{sharing, read_only, relative, canonicalize, compare, forkable, probes, offline}`` of a listed tool."""
         ...
 
     async def warmup(self, backends: Sequence[str] = ()) -> None:

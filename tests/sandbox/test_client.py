@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from attrs import frozen
 
 from agentflow_core import BackendSpec, Sandbox, ToolSpec, register_api_tool
 from agentflow_core.blobs import BlobStore
+from agentflow_core.config import option
 from agentflow_core.errors import ConfigError, PluginError, SandboxError, UnknownNameError, UsageError
 from agentflow_core.sandbox import Backend, Catalog, LimitsConfig, SandboxConfig, observation_of, tool
 from agentflow_core.testing.backends import CounterBackend, reference_catalog
@@ -68,6 +70,7 @@ async def test_traits_tell_how_a_tool_may_be_used(plugin_host):
         assert add == {
             "sharing": "session",
             "read_only": False,
+            "relative": False,
             "canonicalize": None,
             "compare": None,
             "forkable": True,
@@ -80,6 +83,53 @@ async def test_traits_tell_how_a_tool_may_be_used(plugin_host):
         assert sandbox.tool_traits("math:double")["canonicalize"]({"value": 21}) == 1
         with pytest.raises(UnknownNameError, match="did you mean 'counter:add'"):
             sandbox.tool_traits("counter:ad")
+
+
+@frozen(kw_only=True)
+class StageConfig:
+    """How a stage is."""
+
+    snapshots: bool = option(False, help="whether it keeps snapshots")
+
+
+class Stage(Backend):
+    """Forks by some settings only."""
+
+    def __init__(self, config: StageConfig | None = None) -> None:
+        self.config = config
+
+    @classmethod
+    def can_fork(cls, config=None):
+        return bool(config and config.snapshots)
+
+    @tool(relative=True)
+    async def push(self, state: None, button: str) -> str:
+        """Push a button."""
+        return button
+
+    async def fork(self, state: None, session: Any) -> None:
+        """See `Backend.fork`."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "forks"), [(None, False), ({"snapshots": False}, False), ({"snapshots": True}, True)]
+)
+async def test_whether_a_backend_forks_may_depend_on_its_settings(plugin_host, settings, forks):
+    spec = BackendSpec("stage", target=f"{__name__}:Stage", config=f"{__name__}:StageConfig", summary="a stage")
+    config = {"backends": {"stage": settings}} if settings else {}
+    for box in (
+        Sandbox(host=plugin_host(spec), config=config),
+        Sandbox(catalog=Catalog.of(stage=lambda: Stage(settings and StageConfig(**settings)))),
+    ):
+        async with box as sandbox:
+            traits = sandbox.tool_traits("stage:push")
+            assert (traits["forkable"], traits["relative"]) == (forks, True)
+            made = await sandbox.create_session({"stage": None})
+            if forks:
+                await sandbox.fork(made["stage"].id)
+            else:
+                with pytest.raises(SandboxError, match="fork"):
+                    await sandbox.fork(made["stage"].id)
 
 
 async def test_only_what_is_enabled_is_offered(plugin_host):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,18 +13,22 @@ from agentflow_core.records import Action, Node, Observation, Seed
 from agentflow_core.synthesis.tree import Tree, node_order
 from agentflow_core.text import action_key
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def tree(stale_novelty: float = 0.1) -> Tree:
+
+def tree(stale_novelty: float = 0.1, **rules: Callable[[str], bool]) -> Tree:
     return Tree(
         Seed(id="seed-007", content="start"),
         stale_novelty=stale_novelty,
         key_of=lambda action: action_key(action.tool, action.params),
+        **rules,
     )
 
 
-def add(tree: Tree, parent: Node, text: str, *, ok: bool = True) -> Node:
+def add(tree: Tree, parent: Node, text: str, *, ok: bool = True, tool: str = "t") -> Node:
     result = Observation(ok=ok, code="ok" if ok else "not_found", text=text)
-    return tree.add(tree.child_id(parent), parent, Action(tool="t", params={}), result)
+    return tree.add(tree.child_id(parent), parent, Action(tool=tool, params={}), result)
 
 
 def test_the_root_carries_the_seed_and_no_tool():
@@ -63,10 +67,29 @@ def test_a_parent_comes_before_its_children(numbers: list[list[int]]):
 def test_an_action_that_means_the_same_is_reserved_once(again: dict[str, Any]):
     grown = tree()
     first = Action(tool="t", params={"q": "Bern town"})
-    assert grown.reserve(first)
-    assert not grown.reserve(Action(tool="t", params=again, intent="another"))
-    assert grown.reserve(Action(tool="u", params=again))
-    assert grown.taken[0] is first
+    assert grown.reserve(first, grown.root)
+    assert not grown.reserve(Action(tool="t", params=again, intent="another"), grown.root)
+    assert grown.reserve(Action(tool="u", params=again), grown.root)
+    assert grown.taken(grown.root)[0] is first
+
+
+def test_a_relative_action_means_the_same_only_from_the_same_state_on():
+    grown = tree(changes=lambda tool: tool != "web:look", relative=lambda tool: tool == "web:click")
+    click, look = Action(tool="web:click", params={"ref": "e1"}), Action(tool="web:look", params={})
+    assert grown.reserve(click, grown.root)
+    assert grown.reserve(look, grown.root)
+    assert grown.taken(grown.root) == (click, look)
+    looked = add(grown, grown.root, "a page", tool="web:look")
+    assert not grown.reserve(click, looked)  # to look changes nothing
+    noted = add(grown, looked, "noted", tool="notes:add")
+    assert not grown.reserve(click, noted)  # nor does what another backend did
+    clicked = add(grown, noted, "another page", tool="web:click")
+    assert grown.taken(clicked) == (look,)
+    assert grown.reserve(click, clicked)
+    assert not grown.reserve(click, clicked)
+    assert not grown.reserve(look, clicked)
+    assert grown.taken(clicked) == (look, click)
+    assert grown.taken(looked) == (click, look)
 
 
 def test_an_observation_that_adds_nothing_is_stale_and_is_not_grown():

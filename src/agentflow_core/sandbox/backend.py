@@ -129,8 +129,12 @@ class Backend:
         return dict(sorted(found.items()))
 
     @classmethod
-    def can_fork(cls) -> bool:
-        """Does it override `fork`?"""
+    def can_fork(cls, config: Any = None) -> bool:
+        """Can its sessions be forked? By default where it overrides `fork`; one that can by some settings says so here.
+
+        Args:
+            config: what the backend is made with; None: its defaults.
+        """
         return cls.fork is not Backend.fork
 
     @classmethod

@@ -222,7 +222,15 @@ def _api_tool(
     return OfferedTool(name=name, function=evolve(made, name=name), offline=offline, provider=provider)
 
 
-def _group(name: str, cls: type[Backend], build: Callable[[], Backend], provider: str, offline: str | None) -> Group:
+def _group(
+    name: str,
+    cls: type[Backend],
+    build: Callable[[], Backend],
+    provider: str,
+    *,
+    config: Any = None,
+    offline: str | None = None,
+) -> Group:
     tools = {}
     for short, function in cls.tools().items():
         full = check_tool_name(f"{name}:{short}")
@@ -234,7 +242,7 @@ def _group(name: str, cls: type[Backend], build: Callable[[], Backend], provider
         tools=tools,
         sharing=cls.sharing,
         build=build,
-        can_fork=cls.can_fork(),
+        can_fork=cls.can_fork(config),
         has_files=cls.has_files(),
         probing=None if probing is None else probes_of(name, probing, provider),
         provider=provider,
@@ -249,8 +257,10 @@ def probes_of(backend: str, function: ToolFunction, provider: str) -> OfferedToo
 
 def _given(name: str, factory: Callable[[], Backend]) -> Callable[[], Group]:
     def load() -> Group:
-        cls = factory if isinstance(factory, type) else type(factory())
-        return _group(name, cls, factory, "the caller", None)
+        if isinstance(factory, type):
+            return _group(name, factory, factory, "the caller")
+        made = factory()
+        return _group(name, type(made), factory, "the caller", config=getattr(made, "config", None))
 
     return load
 
@@ -268,7 +278,7 @@ def _installed(entry: Entry, config: EngineConfig) -> Callable[[], Group]:
         if isinstance(settings, Mapping) and config_class is not None:
             settings = load_config(config_class, settings).config
         offline = getattr(entry.spec, "offline", None)
-        return _group(name, cls, lambda: entry.build(settings), str(entry.provider), offline)
+        return _group(name, cls, lambda: entry.build(settings), str(entry.provider), config=settings, offline=offline)
 
     return load
 

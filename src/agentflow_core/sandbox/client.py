@@ -207,7 +207,7 @@ class Sandbox(WorkerView):
         return tuple(tool.definition for tool in self._door.catalog.tools().values())
 
     def tool_traits(self, tool: str) -> Mapping[str, Any]:
-        """``{sharing, read_only, canonicalize, compare, forkable, probes, offline}`` of a tool.
+        """``{sharing, read_only, relative, canonicalize, compare, forkable, probes, offline}`` of a tool.
 
         Raises:
             UnknownNameError: the tool is not offered.
@@ -217,6 +217,7 @@ class Sandbox(WorkerView):
         return {
             "sharing": group.sharing,
             "read_only": function.read_only,
+            "relative": function.relative,
             "canonicalize": function.canonicalize,
             "compare": function.compare,
             "forkable": group.can_fork,

@@ -49,6 +49,7 @@ class ToolFunction:
     schema: Mapping[str, Any] = field(repr=False)  #: JSON Schema of the arguments object
     parameters: Mapping[str, Parameter] = field(repr=False)
     read_only: bool = False  #: changes nothing: calls of one session may run in parallel
+    relative: bool = False  #: what a call means depends on what the session was made to show before
     canonicalize: Canonicalize | None = None  #: arguments → JSON that is equal for equal actions
     compare: Compare | None = None  #: do two observations count as equal on replay; default: exact text
     timeout_s: float | None = None
@@ -113,6 +114,7 @@ def tool(
     *,
     name: str | None = None,
     read_only: bool = False,
+    relative: bool = False,
     canonicalize: Canonicalize | None = None,
     compare: Compare | None = None,
     timeout_s: float | None = None,
@@ -123,6 +125,7 @@ def tool(
     *,
     name: str | None = None,
     read_only: bool = False,
+    relative: bool = False,
     canonicalize: Canonicalize | None = None,
     compare: Compare | None = None,
     timeout_s: float | None = None,
@@ -133,6 +136,8 @@ def tool(
         function: the method, where the decorator is bare.
         name: the tool's name without the group; default: the method's.
         read_only: it changes nothing, so calls of one session may run in parallel.
+        relative: what a call means depends on what the session was made to show before (``click`` on a reference,
+            a coordinate, ``back``), so that the same arguments elsewhere are another action.
         canonicalize: ``arguments -> JSON``, equal for calls that are the same action.
         compare: ``(recorded, replayed) -> bool`` over observations; default: equal texts.
         timeout_s: how long one call may run, in seconds; default: the limit of the backend.
@@ -147,6 +152,7 @@ def tool(
             name=_checked(decorated, check_name, name or decorated.__name__, "tool"),
             takes_state=True,
             read_only=read_only,
+            relative=relative,
             canonicalize=canonicalize,
             compare=compare,
             timeout_s=timeout_s,

@@ -46,6 +46,10 @@ class Isolation:
         """Whether a call of the tool may leave its session in another state."""
         return self.backend(tool) is not None and not self.traits[tool].get("read_only")
 
+    def is_relative(self, tool: str) -> bool:
+        """Whether what a call of the tool means depends on the state that its session is in."""
+        return self.backend(tool) is not None and bool(self.traits[tool].get("relative"))
+
     def backends(self, path: Iterable[Node]) -> set[str]:
         """Those in which the state of the path is."""
         return {backend for node in path if (backend := self.backend(node.tool)) is not None}

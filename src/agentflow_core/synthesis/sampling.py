@@ -120,7 +120,11 @@ class Sampler:
             SandboxError: the sandbox failed, or had no room.
         """
         tree = Tree(
-            seed, stale_novelty=self.config.stale_novelty, key_of=self._key_of, changes=self.isolation.changes_state
+            seed,
+            stale_novelty=self.config.stale_novelty,
+            key_of=self._key_of,
+            changes=self.isolation.changes_state,
+            relative=self.isolation.is_relative,
         )
         frontier = Frontier(self.config, tree.root)
         failed: dict[str, str] = {}
@@ -171,22 +175,26 @@ class Sampler:
         return action_key(action.tool, action.params, self._schemas.get(action.tool))
 
     async def _propose(self, tree: Tree, wave: Sequence[Growing]) -> list[Proposals]:
-        taken = tree.taken
         return await run_all(
-            partial(self.explorer.propose, tree.seed, tree.path(growing.node), growing.children, taken)
+            partial(
+                self.explorer.propose,
+                tree.seed,
+                tree.path(growing.node),
+                growing.children,
+                tree.taken(growing.node),
+            )
             for growing in wave
         )
 
     async def _propose_again(self, tree: Tree, short: Sequence[_Shortfall]) -> _Reserved:
         """One more call for each node that got too few different actions; it names those that clashed."""
-        taken = tree.taken
         found = await run_all(
             partial(
                 self.explorer.propose,
                 tree.seed,
                 tree.path(item.growing.node),
                 item.growing.children,
-                taken,
+                tree.taken(item.growing.node),
                 item.clash,
             )
             for item in short
@@ -231,7 +239,7 @@ def _reserve(tree: Tree, wave: Sequence[Growing], proposals: Sequence[Proposals]
         for action in found.actions:
             if got == growing.children:
                 break
-            if tree.reserve(action):
+            if tree.reserve(action, node):
                 growths.append(_Growth(node_id=tree.child_id(node), parent=node, action=action, usage=usage))
                 usage = Usage()
                 got += 1

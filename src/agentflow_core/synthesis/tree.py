@@ -30,6 +30,7 @@ class Tree:
         stale_novelty: float,
         key_of: Callable[[Action], str],
         changes: Callable[[str], bool] = lambda _: False,
+        relative: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.seed = seed
         self.stale_novelty = stale_novelty
@@ -38,14 +39,14 @@ class Tree:
         self.root = root
         self._key_of = key_of
         self._changes = changes
+        self._relative = relative
         self._children: dict[str, int] = {}
-        self._reserved: dict[str, Action] = {}
+        self._reserved: dict[tuple[str, str], Action] = {}  #: by what it starts from, and its own key
         self._seen: set[int] = set()
 
-    @property
-    def taken(self) -> tuple[Action, ...]:
-        """Every action that is reserved, in the order of reservation."""
-        return tuple(self._reserved.values())
+    def taken(self, node: Node) -> tuple[Action, ...]:
+        """Every action that `reserve` would refuse below this node, in the order of reservation."""
+        return tuple(action for (start, _), action in self._reserved.items() if start == self._start(action, node))
 
     def path(self, node: Node) -> tuple[Node, ...]:
         """The nodes from the root to this one."""
@@ -54,9 +55,12 @@ class Tree:
             path.append(self.nodes[path[-1].parent])
         return tuple(reversed(path))
 
-    def reserve(self, action: Action) -> bool:
-        """Take the action for this tree, unless one that means the same was taken before."""
-        key = self._key_of(action)
+    def reserve(self, action: Action, node: Node) -> bool:
+        """Take the action, as a child of the node, for this tree, unless one that means the same was taken before.
+
+        A relative action (a click on a reference) means the same as another one only from the same state on.
+        """
+        key = self._start(action, node), self._key_of(action)
         if key in self._reserved:
             return False
         self._reserved[key] = action
@@ -112,6 +116,18 @@ class Tree:
             return False
         return not node.stale or self._changes(node.tool or "")
 
+    def _start(self, action: Action, node: Node) -> str:
+        """What an action below the node starts from: if it is relative, the last that changed its backend's state."""
+        if not self._relative(action.tool):
+            return ""
+        group = _group(action.tool)
+        changed = (each for each in reversed(self.path(node)) if each.tool and self._changes(each.tool))
+        return next((each.id for each in changed if _group(each.tool) == group), self.root.id)
+
     def in_order(self) -> list[Node]:
         """All nodes, in node-id order."""
         return sorted(self.nodes.values(), key=lambda node: node_order(node.id))
+
+
+def _group(tool: str | None) -> str:
+    return (tool or "").partition(":")[0]

@@ -129,6 +129,7 @@ def _offered(name: str, row: Mapping[str, Any], url: str, local: Catalog | None)
             for key, field in schema["properties"].items()
         },
         read_only=bool(row.get("read_only", False)),
+        relative=bool(row.get("relative", False)),
     )
     installed = _installed(name, local)
     if installed is not None and installed.schema == schema:

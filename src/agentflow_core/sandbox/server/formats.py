@@ -22,6 +22,7 @@ def _native(catalog: Catalog, name: str) -> Mapping[str, Any]:
         "parameters": definition.parameters,
         "sharing": group.sharing,
         "read_only": tool.function.read_only,
+        "relative": tool.function.relative,
         "forkable": group.can_fork,
         "canonicalize": tool.function.canonicalize is not None,
         "compare": tool.function.compare is not None,
