@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentflow_core import MetricSpec, hookimpl
 from agentflow_core.errors import UnknownNameError, UsageError
 from agentflow_core.evaluation.comparison import compare_runs
 from agentflow_core.metrics.aggregates import paired_difference
@@ -150,6 +151,30 @@ def test_aggregates_of_both_configurations_are_paired_by_task(rollout, registry)
     assert set(found.metrics) == {"m", "pass_at_k"}
     one = found.metrics["pass_at_k"]
     assert (one.left, one.right, one.pairs, one.better, one.equal) == (0.5, 1.0, 2, 1, 1)
+
+
+class Peak:
+    """The highest score of all samples."""
+
+    metric = "m"
+    pooled = True
+
+    def __call__(self, scores):
+        return Score(value=max(score.value for score in scores))
+
+
+def test_a_figure_of_all_samples_is_compared_as_one(rollout, plugin_host):
+    class Plugin:
+        @hookimpl
+        def agentflow_metrics(self):
+            yield MetricSpec("peak", target=f"{__name__}:Peak", summary="the highest", gives="aggregate")
+
+    left = [result("a", 0.2), result("b", 0.6), result("c", 0.9)]
+    right = [result("a", 0.3), result("b", 0.8), result("d", 1.0)]
+    a, b = (rollout(name, of, metrics=["peak"]) for name, of in (("a", left), ("b", right)))
+    found = compare_runs(a, b, plugin_host(Plugin()).registry).metrics["peak"]
+    assert (found.left, found.right, found.pairs, found.better) == (0.6, 0.8, 2, 2)
+    assert found.mean == pytest.approx(0.2)
 
 
 def test_the_interval_resamples_the_clusters_that_both_configurations_name(rollout, registry):

@@ -11,7 +11,7 @@ from attrs import asdict, evolve, frozen
 from agentflow_core.config import PluginChoice, load_config, option
 from agentflow_core.errors import UsageError
 from agentflow_core.evaluation.scoring import build_aggregates, score_tasks
-from agentflow_core.metrics.aggregates import Difference, figure_results, paired_difference
+from agentflow_core.metrics.aggregates import Difference, figure_results, paired_difference, pooled_difference
 from agentflow_core.names import unknown_name
 from agentflow_core.records import Score, TaskResult
 from agentflow_core.records.codec import load
@@ -57,7 +57,8 @@ def compare_runs(
         right: run B.
         registry: where the aggregates of the runs are looked up.
         metrics: what to compare: a metric, a figure such as ``tool_use.calls``, or an aggregate of both runs, such as
-            ``pass_at_k``, which is paired by task. Default: all that both have.
+            ``pass_at_k``, which is paired by task, or ``mmlongbench_f1``, a figure of all samples. Default: all that both
+            have.
         cluster_by: a metadata field whose groups the intervals resample; default: that of the runs' configurations,
             where they agree.
 
@@ -74,12 +75,9 @@ def compare_runs(
         if name not in known and name not in aggregates:
             raise _missing(name, before, after, [*known, *aggregates])
     cluster_by = cluster_by or (before.cluster_by if before.cluster_by == after.cluster_by else None)
-    differences = {}
-    for name in chosen:
-        one, other = before.values.get(name, ()), after.values.get(name, ())
-        if name in aggregates:
-            one, other = score_tasks(before.results, aggregates[name]), score_tasks(after.results, aggregates[name])
-        differences[name] = paired_difference(one, other, name, cluster_by=cluster_by)
+    differences = {
+        name: _difference(before, after, name, aggregates.get(name), cluster_by=cluster_by) for name in chosen
+    }
     references = {task: result.references for task, result in before.tasks.items()}
     return Comparison(
         left=str(left),
@@ -92,6 +90,18 @@ def compare_runs(
         cluster_by=cluster_by,
         metrics=differences,
     )
+
+
+def _difference(
+    before: _Side, after: _Side, name: str, aggregate: NamedAggregate | None, *, cluster_by: str | None
+) -> Difference:
+    if aggregate is None:
+        return paired_difference(before.values[name], after.values[name], name, cluster_by=cluster_by)
+    if aggregate.is_pooled:
+        counted = aggregate.aggregate.metric
+        return pooled_difference(before.results, after.results, counted, aggregate.over, cluster_by=cluster_by)
+    one, other = score_tasks(before.results, aggregate), score_tasks(after.results, aggregate)
+    return paired_difference(one, other, name, cluster_by=cluster_by)
 
 
 @frozen(kw_only=True)
@@ -187,8 +197,7 @@ def _aggregates(before: Mapping[str, Any], after: Mapping[str, Any], registry: R
     other = after.get("metrics") or []
     common = [one for one in before.get("metrics") or [] if one in other and _name(one) in installed]
     choices = load_config(_Chosen, {"metrics": common}, registry=registry).config.metrics
-    # what is a figure of all samples has no value of a task that could be paired
-    return {named.name: named for named in build_aggregates(registry, choices) if not named.is_pooled}
+    return {named.name: named for named in build_aggregates(registry, choices)}
 
 
 def _name(choice: object) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "describe",
     "figure_results",
     "paired_difference",
+    "pooled_difference",
     "sample_score",
     "summarize",
     "summarize_metrics",
@@ -63,7 +64,7 @@ class MetricSummary:
 
 @frozen(kw_only=True)
 class Difference:
-    """How the mean of B differs from that of A over the samples that both have."""
+    """How the mean (or another figure) of B differs from that of A over the samples that both have."""
 
     mean: float | None  #: mean of B's value - A's value
     stderr: float | None  #: robust to clusters; None with fewer than two
@@ -163,15 +164,15 @@ def summarize_pooled(
     groups = [clusters[name] for name in sorted(clusters)]
     ended = [score for result in results if not _crashed(result) and (score := sample_score(result, metric))]
     rng = Random(seed)
-    drawn = (_figure(figure, rng.choices(groups, k=len(groups))) for _ in range(resamples if len(groups) > 1 else 0))
-    values = sorted(value for value in drawn if value is not None)
-    mean = math.fsum(values) / len(values) if values else 0.0
+    stderr, interval = _spread(
+        _figure(figure, rng.choices(groups, k=len(groups))) for _ in range(resamples if len(groups) > 1 else 0)
+    )
     return evolve(
         summarize(results, metric, cluster_by=cluster_by, resamples=0),
         mean=_figure(figure, groups),
         mean_graded=_figure(figure, [ended]),
-        stderr=math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values)) if values else None,
-        ci95=(_percentile(values, 0.025), _percentile(values, 0.975)) if values else None,
+        stderr=stderr,
+        ci95=interval,
     )
 
 
@@ -264,6 +265,63 @@ def paired_difference(
         left=math.fsum(ones) / len(ones) if ones else None,
         right=math.fsum(others) / len(others) if others else None,
     )
+
+
+def pooled_difference(
+    left: Iterable[TaskResult],
+    right: Iterable[TaskResult],
+    metric: str,
+    figure: Callable[[Sequence[Score]], Score],
+    *,
+    cluster_by: str | None = None,
+    seed: int = 0,
+    resamples: int = _RESAMPLES,
+) -> Difference:
+    """How much higher a figure of all samples at once is for ``right``, over the samples for which both have a score.
+
+    ``better`` and ``worse`` count pairs by the scores that the figure is made of; see `summarize_pooled` for the rest.
+    """
+    before = {(result.task_id, result.sample): sample_score(result, metric) for result in left}
+    clusters: defaultdict[str, list[tuple[Score, Score]]] = defaultdict(list)
+    for result in sorted(right, key=lambda result: (result.task_id, result.sample)):
+        one, other = before.get((result.task_id, result.sample)), sample_score(result, metric)
+        if one is not None and other is not None:
+            clusters[_cluster(result, cluster_by)].append((one, other))
+    groups = [clusters[name] for name in sorted(clusters)]
+    pairs = [pair for group in groups for pair in group]
+    rng = Random(seed)
+    stderr, interval = _spread(
+        _figure_difference(figure, rng.choices(groups, k=len(groups)))
+        for _ in range(resamples if len(groups) > 1 else 0)
+    )
+    return Difference(
+        mean=_figure_difference(figure, groups),
+        stderr=stderr,
+        ci95=interval,
+        pairs=len(pairs),
+        better=sum(other.value > one.value for one, other in pairs),
+        worse=sum(other.value < one.value for one, other in pairs),
+        left=_figure(figure, [[one for one, _ in pairs]]),
+        right=_figure(figure, [[other for _, other in pairs]]),
+    )
+
+
+def _figure_difference(
+    figure: Callable[[Sequence[Score]], Score], groups: Sequence[Sequence[tuple[Score, Score]]]
+) -> float | None:
+    one = _figure(figure, [[pair[0] for pair in group] for group in groups])
+    other = _figure(figure, [[pair[1] for pair in group] for group in groups])
+    return None if one is None or other is None else other - one
+
+
+def _spread(drawn: Iterable[float | None]) -> tuple[float | None, tuple[float, float] | None]:
+    """Standard error and percentile interval of what resamples gave; None where none gave anything."""
+    values = sorted(value for value in drawn if value is not None)
+    if not values:
+        return None, None
+    mean = math.fsum(values) / len(values)
+    stderr = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+    return stderr, (_percentile(values, 0.025), _percentile(values, 0.975))
 
 
 def _crashed(result: TaskResult) -> bool:
