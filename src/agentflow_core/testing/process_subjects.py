@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from agentflow_core.sandbox.launchers import LauncherConfig, Limits
 from agentflow_core.testing.processes import ProcessBackend
+from agentflow_core.testing.shell_canaries import shell_canaries
 from agentflow_core.testing.subjects import Call, Canary, Subject
 
 if TYPE_CHECKING:
@@ -18,32 +18,9 @@ _MIB: Final = 1 << 20
 #: Limits that an attack reaches quickly.
 SMALL: Final = Limits(memory_bytes=64 * _MIB, pids=32, disk_bytes=16 * _MIB, tmp_bytes=4 * _MIB)
 
-_SERVE: Final = """
-import os, socket, sys
-server = socket.socket({family})
-server.bind({address})
-server.listen()
-if os.fork() == 0:
-    while True:
-        server.accept()[0].sendall(sys.argv[1].encode())
-"""
-_ASK: Final = (
-    "import socket; asked = socket.socket({family}); asked.connect({address}); print(asked.recv(100).decode())"
-)
-
 
 def _run(command: str) -> tuple[Call, ...]:
     return (("run", {"command": command}),)
-
-
-def _python(code: str, *arguments: str) -> tuple[Call, ...]:
-    return _run(shlex.join(("/usr/bin/python3", "-I", "-S", "-c", code, *arguments)))
-
-
-def _served(family: str, address: str) -> Canary:
-    """A text that a process gives to everybody who connects to an address."""
-    serve, ask = (code.format(family=f"socket.{family}", address=address) for code in (_SERVE, _ASK))
-    return Canary(plant=lambda text: _python(serve, text), look=_python(ask), is_forked=False)
 
 
 #: What the workspace and the driver keep apart, under every launcher.
@@ -54,22 +31,6 @@ _OWN: Final[Mapping[str, Canary]] = {
     ),
     "log": Canary(plant=lambda text: _run(f"echo {text} >> log"), look=_run("cat log")),
     "variables": Canary(plant=lambda text: (("set", {"name": "CANARY", "value": text}),), look=_run("env")),
-}
-#: What namespaces keep apart.
-_CONFINED: Final[Mapping[str, Canary]] = {
-    "temporary files": Canary(
-        plant=lambda text: _run(f"echo {text} >> /tmp/canary"), look=_run("cat /tmp/*"), is_forked=False
-    ),
-    "shared memory": Canary(
-        plant=lambda text: _run(f"echo {text} >> /dev/shm/canary"), look=_run("cat /dev/shm/*"), is_forked=False
-    ),
-    "processes": Canary(
-        plant=lambda text: _run(f"tail -f /dev/null {text} > /dev/null 2>&1 &"),
-        look=_run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"),
-        is_forked=False,
-    ),
-    "ports": _served("AF_INET", "('127.0.0.1', 8765)"),
-    "abstract sockets": _served("AF_UNIX", "chr(0) + 'canary'"),
 }
 
 #: Command lines that take all that they get, will not end, or turn against the driver and its channel.
@@ -104,7 +65,7 @@ def process_subject(launcher: LauncherConfig) -> Subject:
             ("write", {"path": "notes/hello", "text": "hello\n"}),
             ("read", {"path": "notes/hello"}),
         ),
-        canaries={**_OWN, **(_CONFINED if is_confined else {})},
+        canaries={**_OWN, **(shell_canaries(_run) if is_confined else {})},
         hostile={what: ("run", {"command": command}) for what, command in HOSTILE.items()},
         slow=("run", {"command": "sleep 60 & sleep 60"}),
         loud=("run", {"command": "head -c 40000 /dev/zero | tr '\\0' x"}),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from agentflow_bash.backend import BashBackend
 from agentflow_bash.config import BashConfig
 from agentflow_core.sandbox.launchers import LauncherConfig, Limits
+from agentflow_core.testing.shell_canaries import shell_canaries
 from agentflow_core.testing.subjects import Call, Canary, Subject
 
 if TYPE_CHECKING:
@@ -19,32 +20,9 @@ _MIB: Final = 1 << 20
 #: Limits that an attack reaches quickly.
 SMALL: Final = Limits(memory_bytes=64 * _MIB, pids=40, disk_bytes=16 * _MIB, tmp_bytes=4 * _MIB)
 
-_SERVE: Final = """
-import os, socket, sys
-server = socket.socket({family})
-server.bind({address})
-server.listen()
-if os.fork() == 0:
-    while True:
-        server.accept()[0].sendall(sys.argv[1].encode())
-"""
-_ASK: Final = (
-    "import socket; asked = socket.socket({family}); asked.connect({address}); print(asked.recv(100).decode())"
-)
-
 
 def _run(command: str) -> tuple[Call, ...]:
     return (("run", {"command": command}),)
-
-
-def _python(code: str, *arguments: str) -> tuple[Call, ...]:
-    return _run(shlex.join(("/usr/bin/python3", "-I", "-S", "-c", code, *arguments)))
-
-
-def _served(family: str, address: str) -> Canary:
-    """A text that a process gives to everybody who connects to an address."""
-    serve, ask = (code.format(family=f"socket.{family}", address=address) for code in (_SERVE, _ASK))
-    return Canary(plant=lambda text: _python(serve, text), look=_python(ask), is_forked=False)
 
 
 #: What the workspace and the shell keep apart, under every launcher.
@@ -62,22 +40,6 @@ _OWN: Final[Mapping[str, Canary]] = {
         look=(("jobs", {}), ("run", {"command": "jobs -p"})),
         is_forked=False,
     ),
-}
-#: What namespaces keep apart.
-_CONFINED: Final[Mapping[str, Canary]] = {
-    "temporary files": Canary(
-        plant=lambda text: _run(f"echo {text} >> /tmp/canary"), look=_run("cat /tmp/*"), is_forked=False
-    ),
-    "shared memory": Canary(
-        plant=lambda text: _run(f"echo {text} >> /dev/shm/canary"), look=_run("cat /dev/shm/*"), is_forked=False
-    ),
-    "processes": Canary(
-        plant=lambda text: _run(f"tail -f /dev/null {text} &> /dev/null &"),
-        look=_run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"),
-        is_forked=False,
-    ),
-    "ports": _served("AF_INET", "('127.0.0.1', 8765)"),
-    "abstract sockets": _served("AF_UNIX", "chr(0) + 'canary'"),
 }
 
 _DEAF: Final = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 3, 15)]; time.sleep(600)"
@@ -154,7 +116,7 @@ def bash_subject(launcher: LauncherConfig) -> Subject:
             ("grep", {"pattern": "the.e"}),
             ("restart", {}),
         ),
-        canaries={**_OWN, **(_CONFINED if is_confined else {})},
+        canaries={**_OWN, **(shell_canaries(_run) if is_confined else {})},
         hostile={what: ("run", {"command": HOSTILE[what]}) for what in _hostile(launcher)},
         slow=("run", {"command": "sleep 60 & sleep 60"}),
         loud=("run", {"command": "head -c 40000 /dev/zero | tr '\\0' x"}),
