@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, Literal
 
 from attrs import field, frozen
@@ -180,16 +180,23 @@ def clean_json(value: Any) -> Any:
 
     NaN, infinities and integers of more than 64 bits become strings, bytes base64, and keys strings.
     """
-    if value is None or isinstance(value, bool):
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() else _encodable(value)
+    if kind is float:
+        return value if isfinite(value) else str(value)
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else _large(value)
+    if kind is list:
+        return [clean_json(item) for item in value]
+    if value is None or kind is bool:
         return value
     if isinstance(value, int):
-        if -(2**63) <= value < 2**64:
-            return value
-        return str(value) if value.bit_length() < _DECIMAL_BITS else hex(value)
+        return clean_json(int(value))
     if isinstance(value, str):
         return _encodable(value)
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else str(value)
+        return float(value) if isfinite(value) else str(value)
     if isinstance(value, Mapping):
         return {_encodable(str(key)): clean_json(item) for key, item in value.items()}
     if isinstance(value, bytes | bytearray):
@@ -198,6 +205,10 @@ def clean_json(value: Any) -> Any:
         items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
         return [clean_json(item) for item in items]
     return clean_text(str(value))
+
+
+def _large(value: int) -> str:
+    return str(value) if value.bit_length() < _DECIMAL_BITS else hex(value)
 
 
 def _encodable(text: str) -> str:
