@@ -6,8 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from agentflow_core.gates.reading import answer_forms, list_items, only_number
-from agentflow_core.text import dates, normalize_answer
+from agentflow_core.gates.reading import answer_forms, list_items
+from agentflow_core.text import dates, normalize_answer, only_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -32,11 +32,15 @@ class Rows:
         self.types = types
         self._fetch = fetch
 
-    def batches(self) -> Iterator[Sequence[Sequence[Any]]]:
-        """The rows in batches of growing size."""
-        size = 256
-        while batch := self._fetch(size):
+    def batches(self, most: int | None = None) -> Iterator[Sequence[Sequence[Any]]]:
+        """The rows in batches of growing size; no more than ``most`` of them are read."""
+        size, read = 256, 0
+        while most is None or read < most:
+            batch = self._fetch(size if most is None else min(size, most - read))
+            if not batch:
+                return
             yield batch
+            read += len(batch)
             size = min(4096, size * 2)
 
     def __iter__(self) -> Iterator[Sequence[Any]]:

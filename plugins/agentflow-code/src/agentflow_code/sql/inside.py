@@ -39,7 +39,7 @@ def query(payload: Mapping[str, Any]) -> dict[str, Any]:
     text: str = payload["query"]
 
     def take(rows: Rows) -> dict[str, Any]:
-        return collect(rows.names, rows.types, rows.batches(), window)
+        return collect(rows.names, rows.types, rows.batches(window.counted + 1), window)
 
     with opened(place, payload.get("database")) as (name, connection), _frames(name, connection, text):
         found = connection.run(text, payload.get("params"), place.seconds, take)

@@ -24,10 +24,11 @@ def cell_text(value: Any) -> str:
     """A cell on one line: NULL, numbers and texts as they are, lists and objects as JSON."""
     if value is None:
         return "NULL"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
+    kind = type(value)
+    if kind is int or kind is float:
         return repr(value)
+    if kind is bool:
+        return "true" if value else "false"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = text if len(text) <= _CELL else f"{text[:_CELL]}…"
     return text if _SPECIAL.search(text) is None else text.translate(_ESCAPED)
@@ -35,17 +36,19 @@ def cell_text(value: Any) -> str:
 
 def table_text(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """The rows as a Markdown table, numbers to the right."""
-    cells = [[cell_text(cell) for cell in row] for row in rows]
-    head = [cell_text(name) for name in names]
-    widths = [max(3, min(_WIDTH, max([len(head[at]), *(len(row[at]) for row in cells)]))) for at in range(len(names))]
-    right = [bool(rows) and all(row[at] is None or _is_number(row[at]) for row in rows) for at in range(len(names))]
+    columns = [_column(name, [row[at] for row in rows]) for at, name in enumerate(names)]
+    heads, rules, bodies = zip(*columns, strict=True)
+    lines = (f"| {' | '.join(texts)} |" for texts in zip(*bodies, strict=True))
+    return "\n".join([f"| {' | '.join(heads)} |", f"|{'|'.join(rules)}|", *lines])
 
-    def line(texts: Sequence[str]) -> str:
-        padded = (text.rjust(w) if r else text.ljust(w) for text, w, r in zip(texts, widths, right, strict=True))
-        return f"| {' | '.join(padded)} |"
 
-    rule = "|".join("-" * (width + 1) + (":" if r else "-") for width, r in zip(widths, right, strict=True))
-    return "\n".join([line(head), f"|{rule}|", *(line(row) for row in cells)])
+def _column(name: str, cells: Sequence[Any]) -> tuple[str, str, list[str]]:
+    """The head, the rule and the cells of a column, all of one width unless they are wide."""
+    head, texts = cell_text(name), [cell_text(cell) for cell in cells]
+    width = max(3, min(_WIDTH, max(map(len, [head, *texts]))))
+    is_right = bool(cells) and all(cell is None or _is_number(cell) for cell in cells)
+    pad = str.rjust if is_right else str.ljust
+    return pad(head, width), "-" * (width + 1) + (":" if is_right else "-"), [pad(text, width) for text in texts]
 
 
 def _is_number(value: Any) -> bool:

@@ -43,6 +43,11 @@ class Window:
         self.max_bytes = max_bytes
         self.cell_chars = cell_chars
 
+    @property
+    def counted(self) -> int:
+        """Up to which number the rows are counted."""
+        return max(COUNTED, self.offset + self.limit)
+
 
 def plain(value: Any, chars: int = 4000, depth: int = 0) -> Any:
     """The value as JSON, as the module says; texts are cut after ``chars`` characters, which ends in an ellipsis."""
@@ -98,7 +103,6 @@ def collect(
         batches: the rows of the whole result, read no further than they are counted.
         window: what is kept.
     """
-    ceiling = max(COUNTED, window.offset + window.limit)
     kept: list[list[Any]] = []
     seen: list[set[str]] = [set() for _ in names]
     count = size = 0
@@ -118,7 +122,7 @@ def collect(
                 for kinds, cell in zip(seen, row, strict=True):
                     kinds.add(_TYPE_NAMES.get(type(cell), type(cell).__name__))
         count += len(batch)
-        if count > ceiling:
+        if count > window.counted:
             return _told(names, types or _types(seen), kept, None, window)
     return _told(names, types or _types(seen), kept, count, window)
 
