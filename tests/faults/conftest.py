@@ -24,7 +24,7 @@ from agentflow_core.sandbox.wire import decode_result
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from agentflow_core.records import ToolResult
 
@@ -243,48 +243,6 @@ def bwrap(missing: Callable[[str], NoReturn]) -> str:
     if shutil.which("bwrap") is None:
         missing("no bubblewrap: apt-get install bubblewrap")
     return "bwrap"
-
-
-@define
-class Meeting:
-    """Where a call tells that it runs, and waits to be let go."""
-
-    port: int
-    _arrivals: Any
-    _streams: list[Any] = field(factory=list)
-
-    async def wait_for(self, count: int) -> None:
-        """Wait until so many calls run that had not been waited for."""
-        with anyio.fail_after(30):
-            for _ in range(count):
-                self._streams.append(await self._arrivals.receive())
-
-    async def let_go(self) -> None:
-        """Let them end."""
-        for stream in self._streams:
-            await stream.send(b"met")
-        self._streams.clear()
-
-
-@pytest.fixture
-async def meeting() -> AsyncIterator[Meeting]:
-    """A listener for ``probe:meet`` and ``hut:count``."""
-    send, receive = anyio.create_memory_object_stream[Any](1000)
-
-    async def arrived(stream: Any) -> None:
-        async with stream:
-            await send.send(stream)
-            while True:
-                try:
-                    await stream.receive()
-                except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                    return
-
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    async with send, receive, listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, arrived)
-        yield Meeting(port=listener.extra(anyio.abc.SocketAttribute.local_port), arrivals=receive)
-        tasks.cancel_scope.cancel()
 
 
 @pytest.fixture
