@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 
+from agentflow_websearch.refreshing import refreshed_to
 from agentflow_websearch.small_web import Reply
 
 PAGE = """<html><head><title>Ulm &amp; the river</title>{meta}
@@ -106,6 +107,47 @@ async def test_redirects_are_followed_up_to_their_number(played, local):
         away = await it.sandbox.execute("web:visit", {"url": f"{it.web.url}/file"})
         assert away.code == "invalid_argument"
     assert all("cookie" not in heard.headers for heard in it.web.heard)
+
+
+async def test_pages_that_only_lead_on_are_followed_like_redirects(played, local):
+    def leading(to):
+        return Reply(body=f'<html><head><meta http-equiv="Refresh" content="0; url={to}"></head>moved</html>'.encode())
+
+    routes = {
+        "/old": leading("/new"),
+        "/new": page(),
+        "/round": leading("/turn"),
+        "/turn": leading("/round"),
+        "/self": Reply(body=page().body.replace(b"<head>", b"<head><meta http-equiv=refresh content='0; url=/self'>")),
+        "/inside": leading("http://169.254.169.254/latest"),
+    }
+    async with played(routes, **local) as it:
+        good = await it.sandbox.execute("web:visit", {"url": f"{it.web.url}/old"})
+        assert good.data["pages"][0]["final_url"] == f"{it.web.url}/new"
+        around = await it.sandbox.execute("web:visit", {"url": f"{it.web.url}/round"})
+        assert "redirects more than 5 times" in around.text
+        assert TEXT in (await it.sandbox.execute("web:visit", {"url": f"{it.web.url}/self"})).text
+        inside = await it.sandbox.execute("web:visit", {"url": f"{it.web.url}/inside"})
+        assert inside.code == "network_denied", inside.text
+
+
+@pytest.mark.parametrize(
+    ("head", "to"),
+    [
+        ('<meta http-equiv="refresh" content="0;URL=\'/a?b=1&amp;c=2\'">', "/a?b=1&c=2"),
+        ("<META CONTENT='3, /é' HTTP-EQUIV=Refresh>", "/é"),
+        ('<meta http-equiv=refresh content="0 /bare">', "/bare"),
+        ('<meta http-equiv="refresh" content="30; url=/later">', None),
+        ('<meta http-equiv="refresh" content="0">', None),
+        ('<meta http-equiv="refresh" content="0; url=">', None),
+        ('<meta name="refresh" content="0; url=/a">', None),
+        ('<noscript><meta http-equiv="refresh" content="0; url=/no-scripts"></noscript>', None),
+        ('<!-- <meta http-equiv="refresh" content="0; url=/a"> -->', None),
+        ("<meta " + "a" * 30_000, None),
+    ],
+)
+def test_where_a_page_leads_is_read_from_its_head(head, to):
+    assert refreshed_to(f"<html><head>{head}</head>".encode()) == to
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from agentflow_websearch.bodies import ACCEPT_ENCODING, read_body
 from agentflow_websearch.charsets import decoded
 from agentflow_websearch.failures import WebFailure, retry_after_s
 from agentflow_websearch.found import Link, Page
+from agentflow_websearch.refreshing import refreshed_to
 from agentflow_websearch.texts import clean_page, one_line
 
 if TYPE_CHECKING:
@@ -128,7 +129,10 @@ class Local:
                     if response.status_code >= 300:
                         raise _refused(url, response)
                     _check_kind(response)
-                    return response, await read_body(response, self._config.max_bytes)
+                    body = await read_body(response, self._config.max_bytes)
+                    location = refreshed_to(body.data) if _kind(response, body)[0] in _HTML else None
+                    if location is None or readable_url(urljoin(current, location)) == current:
+                        return response, body
             finally:
                 await response.aclose()
             current = readable_url(urljoin(current, location))
