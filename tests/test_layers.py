@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: From the ground up; within a floor, a module may lean on those before it.
 FLOORS = (
     ("errors", "names", "refs", "concurrency"),
-    ("records", "text", "prose", "blobs", "answers", "rows", "prompts", "interfaces", "contributions"),
+    ("records", "text", "prose", "policies", "blobs", "answers", "rows", "prompts", "interfaces", "contributions"),
     ("hookspecs",),
     ("builtin", "plugins"),
     ("config",),

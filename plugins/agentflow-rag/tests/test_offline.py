@@ -14,6 +14,7 @@ from agentflow_core.gates.form import Leak, Schema, SelfContained
 from agentflow_core.gates.hops import Chain, MultiHop
 from agentflow_core.gates.run import judge_draft
 from agentflow_core.interfaces import GateContext
+from agentflow_core.policies import calls_in_steps
 from agentflow_core.records import (
     DraftInputs,
     Node,
@@ -28,11 +29,10 @@ from agentflow_core.text import action_key
 from agentflow_rag.layout import find_result, get_result, search_result
 from agentflow_rag.offline import RagPolicy
 from agentflow_rag.offline.asking import facts
-from agentflow_rag.offline.clauses import profile
 from agentflow_rag.offline.describing import descriptions
-from agentflow_rag.offline.names import base_title, salient_names
-from agentflow_rag.offline.reading import TextRead
-from agentflow_rag.offline.sentences import sentences
+from agentflow_rag.offline.names import salient_names
+from agentflow_rag.offline.profiles import profile
+from agentflow_rag.offline.reading import TextRead, seen_of
 
 TOOLS = tuple(ToolDefinition(name=f"rag:{name}", description="", parameters={}) for name in ("search", "get", "find"))
 GATES = [
@@ -174,6 +174,28 @@ def test_failed_calls_and_other_tools_on_a_path_are_passed_over():
     assert RagPolicy().propose(ProposeInputs(seed=seed, path=path, k=2, tools=TOOLS))
 
 
+def test_a_tool_of_another_environment_with_the_same_name_is_none_of_its_own():
+    seed = Seed(id="s", content="Danube")
+    rows = [{"doc_id": "d1", "title": "Danube", "snippet": "The Danube is a river."}]
+    web = SolveStep(
+        tool="web:search", params={"query": "Danube"}, result=Observation(text="[1] Danube", data={"hits": rows})
+    )
+    got = SolveStep(
+        tool="web:get",
+        params={},
+        result=Observation(text="Danube\n\nIt is long.", data={"doc_id": "d1", "title": "Danube"}),
+    )
+    seen = seen_of(calls_in_steps([web, got]))
+    assert (seen.queries, seen.hits, seen.read) == ([], {}, [])
+    assert list(seen.texts.values()) == ["[1] Danube", "Danube\n\nIt is long."]
+    path = (
+        Node(id="s/0", seed_id="s", intent="Danube"),
+        Node(id="s/0.0", seed_id="s", depth=1, tool=web.tool, params=web.params, result=web.result),
+    )
+    (action,) = RagPolicy().propose(ProposeInputs(seed=seed, path=path, k=1, tools=TOOLS))
+    assert (action.tool, action.params["query"]) == ("rag:search", "Danube")
+
+
 def test_with_no_turn_left_there_is_an_answer_and_no_call():
     move = RagPolicy().solve(SolveInputs(question="Who wrote it?", steps=(), tools=TOOLS, turn=4, max_turns=5))
     assert not move.actions
@@ -212,14 +234,7 @@ def test_a_part_of_a_longer_name_is_not_taken_for_the_name():
     assert descriptions(division, army) == []
 
 
-def test_sentences_end_where_people_end_them():
-    text = "He met J. R. Smith Jr. in the U.S. Army. Then he left.\nNew line"
-    assert sentences(text) == ("He met J. R. Smith Jr. in the U.S. Army.", "Then he left.", "New line")
-
-
-def test_titles_are_read_as_names():
-    assert base_title("Ed Wood (film)") == "Ed Wood"
-    assert base_title("I&quot;s") == 'I"s'
+def test_the_names_of_a_text_are_found():
     assert salient_names("Originally it was a river. It passes Ulm Minster and the Danube.") == [
         "Ulm Minster",
         "Danube",

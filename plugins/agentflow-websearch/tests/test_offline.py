@@ -18,6 +18,7 @@ from agentflow_core.gates.form import Leak, Schema, SelfContained
 from agentflow_core.gates.hops import Chain, MultiHop
 from agentflow_core.gates.run import judge_draft
 from agentflow_core.interfaces import GateContext
+from agentflow_core.policies import calls_in_steps
 from agentflow_core.records import (
     DraftInputs,
     Node,
@@ -36,8 +37,8 @@ from agentflow_websearch.offline import WebPolicy
 from agentflow_websearch.offline.asking import facts
 from agentflow_websearch.offline.describing import descriptions
 from agentflow_websearch.offline.pages import Page as Seen
-from agentflow_websearch.offline.pages import name_of, seen_in_steps
-from agentflow_websearch.offline.prose import plain, portrait, sentences
+from agentflow_websearch.offline.pages import name_of, seen_of
+from agentflow_websearch.offline.portraits import plain, portrait
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "deep-research"
 ORIGIN = "http://127.0.0.1:8020"
@@ -257,7 +258,7 @@ def test_whole_sentences_of_what_was_found_in_a_page_are_read():
         question="In what year was the Long Wall built?", steps=(step,), tools=TOOLS, turn=5, max_turns=6
     )
     assert WebPolicy().solve(inputs).answer == "1764"
-    (read,) = seen_in_steps([step]).pages
+    (read,) = seen_of(calls_in_steps([step])).pages
     assert read.text in text
     assert read.text.startswith(("Grass", "The Long Wall"))
     assert read.text.endswith("by it.")
@@ -367,14 +368,9 @@ def test_the_name_of_a_page_is_its_title_without_the_site(title, name):
     assert name_of(title) == name
 
 
-def test_sentences_are_verbatim_and_read_without_marks():
-    text = "# Wend\n\nThe **Wend** is a [river](http://x.org/a_(b)) (in Tarnmoor). Dr. Ash mapped it."
-    assert sentences(text) == (
-        "# Wend",
-        "The **Wend** is a [river](http://x.org/a_(b)) (in Tarnmoor).",
-        "Dr. Ash mapped it.",
-    )
-    assert plain(sentences(text)[1]) == "The Wend is a river."
+def test_sentences_are_read_without_marks():
+    assert plain("The **Wend** is a [river](http://x.org/a_(b)) (in Tarnmoor).") == "The Wend is a river."
+    assert plain("## Wend") == "Wend"
 
 
 PIECES = st.sampled_from(

@@ -10,10 +10,10 @@ from attrs import frozen
 from agentflow_core.agent.answers import tagged_answer
 from agentflow_core.config import option
 from agentflow_core.errors import LimitReached, UsageError
-from agentflow_core.gates.reading import answer_forms, is_bare_number, is_yes_no, only_number
+from agentflow_core.gates.reading import answer_forms, is_yes_no
 from agentflow_core.metrics.judge import ask_judge
 from agentflow_core.records import JudgeInputs, ModelRequest, SolveInputs, Usage, user
-from agentflow_core.text import dates, normalize_answer, tokens
+from agentflow_core.text import dates, is_bare_number, normalize_answer, only_number, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from agentflow_core.gates.computing import computation
-from agentflow_core.gates.reading import answer_forms, hops, is_bare_number, is_yes_no, list_items, only_number, states
+from agentflow_core.gates.reading import answer_forms, hops, is_yes_no, list_items
 from agentflow_core.interfaces import GateContext, GateOutcome
-from agentflow_core.text import Span, find_quote, normalize_answer
+from agentflow_core.text import Span, find_quote, is_bare_number, normalize_answer, only_number, states
 
 if TYPE_CHECKING:
     from agentflow_core.records import QA, Evidence, Node, Observation

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from agentflow_core.gates.reading import answer_forms, is_bare_number, is_yes_no, list_items, only_number, stands_in
+from agentflow_core.gates.reading import answer_forms, is_yes_no, list_items
 from agentflow_core.interfaces import GateContext, GateOutcome
-from agentflow_core.text import dates, normalize_answer, numbers, tokens
+from agentflow_core.text import dates, is_bare_number, normalize_answer, numbers, only_number, stands_in, tokens
 from agentflow_core.text.vocabulary import NUMBER_WORDS, REQUESTS
 
 if TYPE_CHECKING:

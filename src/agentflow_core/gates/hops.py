@@ -11,15 +11,22 @@ from agentflow_core.gates.reading import (
     hops,
     is_executed_number,
     is_yes_no,
-    mention_stands_in,
     place_id,
-    stands_in,
-    states,
-    strong_mentions,
     usable_text,
 )
 from agentflow_core.interfaces import GateContext, GateOutcome
-from agentflow_core.text import Mention, find_quote, is_function_word, param_texts, tokens
+from agentflow_core.text import (
+    Mention,
+    constants,
+    find_quote,
+    is_function_word,
+    mention_stands_in,
+    param_texts,
+    stands_in,
+    states,
+    strong_mentions,
+    tokens,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,28 +148,20 @@ class MultiHop:
                 if text and all(next(find_quote(item.quote, text), None) is not None for item in evidence):
                     return GateOutcome(passed=False, reason=f"the observation of {node.id} holds every quote")
             return GateOutcome(passed=True, reason=f"no observation holds all {len(evidence)} quotes")
-        constants = _constants(draft.question)
+        wanted = constants(draft.question)
         for node in context.path:
             text = usable_text(node)
             if (
                 text
                 and any(states(form, draft.answer_type, text) for form in answer_forms(draft))
-                and all(mention_stands_in(constant, text) for constant in constants)
+                and all(mention_stands_in(constant, text) for constant in wanted)
             ):
-                named = ", ".join(constant.text for constant in constants[:4]) or "nothing to look for"
+                named = ", ".join(constant.text for constant in wanted[:4]) or "nothing to look for"
                 return GateOutcome(
                     passed=False,
                     reason=f"the observation of {node.id} holds {draft.answer!r} with all the question names: {named}",
                 )
         return GateOutcome(
             passed=True,
-            reason=f"no observation holds {draft.answer!r} with all {len(constants)} constants of the question",
+            reason=f"no observation holds {draft.answer!r} with all {len(wanted)} constants of the question",
         )
-
-
-def _constants(question: str) -> list[Mention]:
-    named = strong_mentions(question)
-    if named:
-        return named
-    words = dict.fromkeys(word for word in tokens(question) if len(word) >= _LONG_WORD and not is_function_word(word))
-    return [Mention(kind="word", text=word, words=(word,)) for word in words]

@@ -1,37 +1,26 @@
-"""Read drafts and observations as gates do: which hops there are, and whether a text states something."""
+"""Read drafts and observations as gates do: which hops there are, and what places their evidence comes from."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from agentflow_core.records import QA, Evidence, Node
-from agentflow_core.text import Date, Mention, answer_tokens, dates, mentions, normalize_answer, numbers, tokens
-
-if TYPE_CHECKING:
-    from decimal import Decimal
+from agentflow_core.text import is_bare_number, normalize_answer
 
 __all__ = [
     "Hop",
     "answer_forms",
     "head_of_source",
     "hops",
-    "is_bare_number",
     "is_executed_number",
     "is_yes_no",
     "list_items",
-    "mention_stands_in",
-    "only_number",
     "place_id",
     "source_id",
-    "stands_in",
-    "states",
-    "strong_mentions",
     "usable_text",
 ]
 
@@ -87,73 +76,10 @@ def list_items(answer: str) -> list[str]:
     return [item for item in _ITEMS.split(answer.strip()) if item]
 
 
-@lru_cache(maxsize=1024)
-def only_number(text: str) -> Decimal | None:
-    """The value of the one number of a text; None if it has none or several."""
-    found = numbers(text)
-    return found[0].value if len(found) == 1 else None
-
-
-def is_bare_number(text: str) -> bool:
-    """Whether a text is one number and nothing else, such as ``$5 million``."""
-    found = numbers(text)
-    return len(found) == 1 and found[0].text == text.strip()
-
-
 def is_executed_number(draft: QA) -> bool:
     """Whether the answer is a number that the draft's own query or program (``sql``, ``code``) returned."""
     runs = any(isinstance(text := draft.extra.get(name), str) and text.strip() for name in ("sql", "code"))
     return runs and (draft.answer_type == "number" or is_bare_number(draft.answer))
-
-
-@lru_cache(maxsize=512)
-def _words(text: str) -> str:
-    return f" {' '.join(tokens(text))} "
-
-
-@lru_cache(maxsize=512)
-def _answer_words(text: str) -> str:
-    return f" {normalize_answer(text)} "
-
-
-@lru_cache(maxsize=512)
-def _values(text: str) -> frozenset[Decimal]:
-    return frozenset(number.value for number in numbers(text))
-
-
-@lru_cache(maxsize=512)
-def _dates(text: str) -> frozenset[Date]:
-    return frozenset(dates(text))
-
-
-def stands_in(form: str, text: str) -> bool:
-    """Whether ``form`` stands in ``text`` word for word, apart from case, punctuation and articles."""
-    words = " ".join(tokens(form))
-    if words and f" {words} " in _words(text):
-        return True
-    return bool(answer_words := " ".join(answer_tokens(form))) and f" {answer_words} " in _answer_words(text)
-
-
-def mention_stands_in(mention: Mention, text: str) -> bool:
-    """Whether something that another text mentions stands in ``text``; a number counts by its value."""
-    if f" {' '.join(mention.words)} " in _words(text):
-        return True
-    if mention.kind == "number":
-        value = only_number(mention.text)
-        return value is not None and value in _values(text)
-    return False
-
-
-def states(form: str, answer_type: str, text: str) -> bool:
-    """Whether ``text`` states the answer ``form``: word for word, as an equal number, or as the same date."""
-    if stands_in(form, text):
-        return True
-    if answer_type == "number" or is_bare_number(form):
-        value = only_number(form)
-        if value is not None and value in _values(text):
-            return True
-    wanted = _dates(form)
-    return len(wanted) == 1 and wanted <= _dates(text)
 
 
 def source_id(evidence: Evidence) -> str | None:
@@ -183,8 +109,3 @@ def head_of_source(evidence: Evidence, node: Node) -> str:
             if key is not None and key == wanted:
                 return str(entry["title"])
     return ""
-
-
-def strong_mentions(text: str) -> list[Mention]:
-    """What a text mentions that could tie it to another one."""
-    return [mention for mention in mentions(text) if not mention.weak]

@@ -10,12 +10,12 @@ from attrs import frozen
 
 from agentflow_core.config import option
 from agentflow_core.errors import BadOutputError, ConfigError, ContentFilterError, ContextOverflowError, Problem
-from agentflow_core.gates.reading import hops, mention_stands_in, strong_mentions
+from agentflow_core.gates.reading import hops
 from agentflow_core.gates.showing import TAGS, show_evidence
 from agentflow_core.models import ask
 from agentflow_core.prompts import defused
 from agentflow_core.records import QA, ModelRequest, Usage, Verdict, user
-from agentflow_core.text import dates, tokens
+from agentflow_core.text import dates, mention_stands_in, strong_mentions, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

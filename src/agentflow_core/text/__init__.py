@@ -1,4 +1,4 @@
-"""What is done to text alone: words, numbers, names, canonical keys, signatures, quotes. Import from here."""
+"""What is done to text alone: words, numbers, names, canonical keys, signatures, quotes, what a text states. Import from here."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ from agentflow_core.text.mentions import Mention, is_function_word, mentions, pr
 from agentflow_core.text.minhash import NearDuplicates, jaccard, merge, minhash
 from agentflow_core.text.numbers import Number, numbers
 from agentflow_core.text.quotes import Span, find_quote
+from agentflow_core.text.stated import (
+    constants,
+    is_bare_number,
+    mention_stands_in,
+    only_number,
+    stands_in,
+    states,
+    strong_mentions,
+)
 from agentflow_core.text.words import (
     contains,
     hash64,
@@ -38,12 +47,15 @@ __all__ = [
     "canonical_params",
     "canonical_text",
     "canonical_url",
+    "constants",
     "contains",
     "dates",
     "find_quote",
     "hash64",
+    "is_bare_number",
     "is_function_word",
     "jaccard",
+    "mention_stands_in",
     "mentions",
     "merge",
     "minhash",
@@ -52,11 +64,15 @@ __all__ = [
     "normalize_quotes",
     "novelty",
     "numbers",
+    "only_number",
     "overlap",
     "param_texts",
     "proper_names",
     "quoted",
     "shingles",
     "shingles_of",
+    "stands_in",
+    "states",
+    "strong_mentions",
     "tokens",
 ]

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from agentflow_browser.offline.seen import entity
 from agentflow_browser.offline.words import GREATEST, LEAST, MEANS, content, holds, number_word, stem, stems
+from agentflow_core.prose import asks_yes_no
 from agentflow_core.text import numbers, tokens
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ __all__ = ["Answer", "Asked", "Reached", "amount", "answer", "reached"]
 
 _DEEPEST: Final = 6
 _PARTIAL: Final = 0.6  #: how sure a first place is of which not all rows were seen
-_YES_NO: Final = re.compile(r"(?:^|,\s*)(?:is|are|was|were|does|do|has|have)\b", re.IGNORECASE)
 _DIFFERENCE: Final = re.compile(
     r"\bdifference\b|\b(?:more|less|longer|shorter|heavier|lighter|taller)\b[^?]*\bthan\b", re.I
 )
@@ -225,9 +225,7 @@ def amount(text: str) -> Decimal | None:
 def _compared(asked: Asked, named: Sequence[str], seen: Seen) -> Answer | None:
     """Which of two, whether more, by how much, or both together."""
     question = asked.text
-    is_yes_no = (
-        _YES_NO.match(question.strip()) is not None or re.search(r",\s*(?:is|does|are|do)\b", question) is not None
-    )
+    is_yes_no = asks_yes_no(question.strip()) or re.search(r",\s*(?:is|does|are|do)\b", question) is not None
     if is_yes_no and len(named) == 1 and (told := _is_told(asked, named[0], seen)) is not None:
         return told
     pairs = [name for name in named if not any(name != other and holds(other, name) for other in named)]

@@ -22,8 +22,8 @@ from agentflow_code.offline.seen import (
 )
 from agentflow_code.offline.sql import query_of
 from agentflow_code.offline.words import stem, words_of
+from agentflow_core.policies import untaken
 from agentflow_core.records import Action
-from agentflow_core.text import action_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,17 +38,7 @@ __all__ = ["leads", "look", "propose", "run_plan", "text_of"]
 def propose(inputs: ProposeInputs) -> list[Action]:
     """Up to ``inputs.k`` different actions that are not taken and that the offered tools allow, best first."""
     offered = {tool.name for tool in inputs.tools}
-    taken = {action_key(action.tool, action.params) for action in inputs.taken}
-    chosen: list[Action] = []
-    for action in _wishes(inputs, offered):
-        key = action_key(action.tool, action.params)
-        if action.tool not in offered or key in taken:
-            continue
-        taken.add(key)
-        chosen.append(action)
-        if len(chosen) == inputs.k:
-            break
-    return chosen
+    return untaken(_wishes(inputs, offered), inputs)
 
 
 def _wishes(inputs: ProposeInputs, offered: set[str]) -> Iterator[Action]:

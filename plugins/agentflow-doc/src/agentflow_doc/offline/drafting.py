@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
-
+from agentflow_core.prose import answers_alone, content_words, hides
 from agentflow_core.records import QA
-from agentflow_core.text import find_quote, hash64, is_function_word, mentions, normalize_answer, numbers, tokens
+from agentflow_core.text import find_quote, hash64, tokens
 from agentflow_doc.offline.deriving import derive
 from agentflow_doc.offline.knowledge import Knowledge
 from agentflow_doc.offline.seen import seen_on_path
-from agentflow_doc.offline.wording import content_words, value_of
+from agentflow_doc.offline.wording import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentflow_core.records import DraftInputs
-    from agentflow_core.text import Mention
     from agentflow_doc.offline.deriving import Derived
 
 __all__ = ["draft"]
@@ -36,7 +34,7 @@ def draft(inputs: DraftInputs) -> list[QA]:
     There are up to ``inputs.n``, or their share of them where the path led through other environments too.
     """
     seen = seen_on_path(inputs.path)
-    texts = [_Observed(text) for text in seen.texts.values()]
+    texts = list(seen.texts.values())
     wanted = set(inputs.answer_types or _ANSWER_TYPES)
     wide: dict[str, list[Derived]] = {}
     narrow: dict[str, list[Derived]] = {}
@@ -93,15 +91,8 @@ def _is_in_order(derived: Derived) -> bool:
 
 def _hides(derived: Derived) -> bool:
     """Whether the question is short enough, and neither the answer nor a name that has to be found stands in it."""
-    question = f" {' '.join(tokens(derived.question))} "
-    plain = f" {normalize_answer(derived.question)} "
-    forms = (*derived.hidden, *(() if derived.answer_type == "yes_no" else (derived.answer,)))
-    if any(f" {' '.join(tokens(form))} " in question or f" {normalize_answer(form)} " in plain for form in forms):
-        return False
-    value = value_of(derived.answer)
-    if value is not None and any(number.value == value for number in numbers(derived.question)):
-        return False
-    return len(question.split()) <= _LONGEST_QUESTION
+    answer = "" if derived.answer_type == "yes_no" else derived.answer
+    return len(tokens(derived.question)) <= _LONGEST_QUESTION and hides(derived.question, answer, derived.hidden)
 
 
 def _facts(derived: Derived) -> frozenset[str]:
@@ -114,50 +105,12 @@ def _is_fresh(derived: Derived, used: set[frozenset[str]]) -> bool:
     return _facts(derived) not in used
 
 
-@frozen(init=False)
-class _Observed:
-    """An observation, ready to be asked what it holds."""
-
-    text: str
-    words: str
-    plain: str
-    values: frozenset[object]
-
-    def __init__(self, text: str) -> None:
-        self.__attrs_init__(
-            text,
-            f" {' '.join(tokens(text))} ",
-            f" {normalize_answer(text)} ",
-            frozenset(number.value for number in numbers(text)),
-        )
-
-    def states(self, answer: str) -> bool:
-        value = value_of(answer)
-        return (
-            f" {' '.join(tokens(answer))} " in self.words
-            or f" {normalize_answer(answer)} " in self.plain
-            or (value is not None and value in self.values)
-        )
-
-    def mentions(self, mention: Mention) -> bool:
-        value = value_of(mention.text) if mention.kind == "number" else None
-        return f" {' '.join(mention.words)} " in self.words or (value is not None and value in self.values)
-
-
-def _needs_all(derived: Derived, texts: Sequence[_Observed]) -> bool:
+def _needs_all(derived: Derived, texts: Sequence[str]) -> bool:
     """Whether no single observation holds the answer with all that the question names, or every quote."""
     if derived.family in _DERIVED_ANSWERS:
         quotes = [item.quote for step in derived.steps for item in step.evidence]
-        return not any(all(next(find_quote(quote, text.text), None) for quote in quotes) for text in texts)
-    constants = [mention for mention in mentions(derived.question) if not mention.weak]
-    if not constants:
-        words = [word for word in tokens(derived.question) if len(word) > 3 and not is_function_word(word)]
-        return not any(
-            text.states(derived.answer) and all(f" {word} " in text.words for word in words) for text in texts
-        )
-    return not any(
-        text.states(derived.answer) and all(text.mentions(constant) for constant in constants) for text in texts
-    )
+        return not any(all(next(find_quote(quote, text), None) for quote in quotes) for text in texts)
+    return not answers_alone(derived.question, derived.answer, texts, answer_type=derived.answer_type)
 
 
 def _qa(derived: Derived, seed: str) -> QA:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
+from agentflow_core.prose import sentence_spans
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,10 +24,6 @@ _LEGEND: Final = re.compile(r"^[*_]*fig(?:ure|\.)\s*\d[\d.]*[.:]?\s*(?P<said>.*?
 _NUMBER: Final = re.compile(r"[-+−]?[\d.,]*\d ?%?")
 _YEAR: Final = re.compile(r"1[5-9]\d\d|20\d\d")
 _NEAR: Final = 200  # characters between a table and its caption
-_BREAK: Final = re.compile(r"(?<=[.!?])\s+(?=[\"“(]?[A-Z0-9À-ÖØ-Þ])")
-_ABBREVIATED: Final = re.compile(
-    r"(?:^|[\s(])(?:[A-Z]|Dr|Mr|Mrs|Ms|St|No|Fig|Tab|vs|approx|ca|Inc|Ltd|Co|e\.g|i\.e)\.$"
-)
 _NO_PROSE: Final = re.compile(r"^(?:\||#|!\[|\[\d+\] |[-*] )|^[*_]*(?:fig(?:ure|\.)|table|tab\.)\s*\d", re.IGNORECASE)
 
 
@@ -122,11 +120,5 @@ def sentences_of(text: str) -> Iterator[tuple[int, str]]:
     for paragraph in re.finditer(r"[^\n]+(?:\n[^\n]+)*", text):
         if _NO_PROSE.match(paragraph[0]) or not re.search(r"[.!?][\"”)]?\s*$", paragraph[0]):
             continue
-        start = paragraph.start()
-        for stop in (*_BREAK.finditer(paragraph[0]), None):
-            end = paragraph.start() + stop.start() if stop is not None else paragraph.end()
-            piece = text[start:end]
-            if stop is not None and _ABBREVIATED.search(piece):
-                continue
-            yield start, piece.strip()
-            start = paragraph.start() + stop.end() if stop is not None else end
+        for span in sentence_spans(paragraph[0], is_wrapped=True):
+            yield paragraph.start() + span.start, paragraph[0][span.start : span.end]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agentflow_core.policies import untaken
+from agentflow_core.prose import content_words
 from agentflow_core.records import Action
-from agentflow_core.text import action_key, normalize
+from agentflow_core.text import normalize
 from agentflow_doc.offline.knowledge import Knowledge
 from agentflow_doc.offline.seen import IMAGE, LIST, OUTLINE, READ, SEARCH, TABLE, Seen, owner, seen_on_path
-from agentflow_doc.offline.wording import columns_of, content_words, noun_of
+from agentflow_doc.offline.wording import columns_of, noun_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,18 +31,7 @@ _FRONT: Final = frozenset(content_words("contents cover index references appendi
 
 def propose(inputs: ProposeInputs) -> list[Action]:
     """Up to ``inputs.k`` different actions that are not taken and that the offered tools allow, best first."""
-    offered = {tool.name for tool in inputs.tools}
-    taken = {action_key(action.tool, action.params) for action in inputs.taken}
-    chosen: list[Action] = []
-    for action in _wishes(inputs) if not _is_turn_of_others(inputs) else ():
-        key = action_key(action.tool, action.params)
-        if action.tool not in offered or key in taken:
-            continue
-        taken.add(key)
-        chosen.append(action)
-        if len(chosen) == inputs.k:
-            break
-    return chosen
+    return [] if _is_turn_of_others(inputs) else untaken(_wishes(inputs), inputs)
 
 
 def _is_turn_of_others(inputs: ProposeInputs) -> bool:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field, frozen
 
+from agentflow_core.policies import calls_in_steps, calls_on_path
 from agentflow_doc.offline.markdown import MarkdownTable, Row, charts_of, sentences_of, tables_of
 
 if TYPE_CHECKING:
+    from agentflow_core.policies import Call
     from agentflow_core.records import Node, Observation, SolveStep
 
 __all__ = [
@@ -217,16 +219,16 @@ def _only(data: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[str, int]
 
 def seen_on_path(path: Iterable[Node]) -> Seen:
     """What the nodes of a path saw; failed calls saw nothing."""
-    seen = Seen()
-    for node in path:
-        if node.tool is not None and node.result is not None and node.error is None:
-            seen.add(node.id, node.tool, node.params, node.result)
-    return seen
+    return _seen(calls_on_path(path))
 
 
 def seen_in_steps(steps: Iterable[SolveStep]) -> Seen:
     """What an agent's calls saw; its steps are named by their numbers."""
+    return _seen(calls_in_steps(steps))
+
+
+def _seen(calls: Iterable[Call]) -> Seen:
     seen = Seen()
-    for number, step in enumerate(steps):
-        seen.add(str(number), step.tool, step.params, step.result)
+    for call in calls:
+        seen.add(call.where, call.tool, call.params, call.result)
     return seen

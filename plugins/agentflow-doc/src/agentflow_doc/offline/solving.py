@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from agentflow_core.interfaces import Move
+from agentflow_core.policies import undone
+from agentflow_core.prose import DATE_OR_YEAR, asks_yes_no, content_words
 from agentflow_core.records import Action
-from agentflow_core.text import action_key, is_function_word, normalize, numbers, tokens
+from agentflow_core.text import is_function_word, normalize, numbers, stands_in, tokens
 from agentflow_doc.offline.deriving import derive
 from agentflow_doc.offline.knowledge import Knowledge
 from agentflow_doc.offline.seen import OUTLINE, READ, SEARCH, Seen, owner, seen_in_steps
-from agentflow_doc.offline.wording import columns_of, content_words, value_of
+from agentflow_doc.offline.wording import columns_of, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from agentflow_core.records import SolveInputs
@@ -34,7 +36,6 @@ _SURE: Final = 0.85
 _TOO_UNSURE: Final = 0.4
 _NONE: Final = "Not answerable"
 _NO_CONFIDENCE: Final = 0.02
-_YES_NO: Final = re.compile(r"^(?:is|are|was|were|do|does|did|has|have|had)\b", re.IGNORECASE)
 _AMOUNT: Final = re.compile(r"\bhow (?:many|much|long|high|deep|tall|far|large|big|old)\b|\bpercentage\b|, in ", re.I)
 _WHEN: Final = re.compile(r"\bwhen\b|\b(?:which|what) (?:year|month|date|day)\b", re.I)
 _BY_HOW_MUCH: Final = re.compile(
@@ -42,8 +43,6 @@ _BY_HOW_MUCH: Final = re.compile(
 )
 _YEAR: Final = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 _LESS: Final = re.compile(r"\b(?:fewer|less|lower|smaller|shorter)\b", re.I)
-_MONTHS: Final = "January|February|March|April|May|June|July|August|September|October|November|December"
-_DATE: Final = re.compile(rf"\b(?:\d{{1,2}} )?(?:(?:{_MONTHS}) )(?:\d{{1,2}}, )?\d{{4}}\b|\b(?:1[5-9]|20)\d\d\b")
 _SENTENCE_SHARE: Final = 0.8
 _LESS_LIKELY: Final = 0.6
 
@@ -66,22 +65,11 @@ def solve(inputs: SolveInputs) -> Move:
     best = ranked[0]
     if inputs.turn < inputs.max_turns - 1 and best.confidence < _SURE:
         for wanted in _next(inputs.question, seen, known, ranked):
-            if actions := _allowed(inputs, wanted):
+            if actions := undone(wanted, inputs):
                 return Move(actions=tuple(actions[:_AT_ONCE]), reasoning=actions[0].intent)
     if best.confidence < _TOO_UNSURE:
         return Move(answer=_NONE, confidence=_NO_CONFIDENCE, reasoning="Nothing that was read tells it.")
     return Move(answer=best.text, confidence=best.confidence, reasoning=best.because)
-
-
-def _allowed(inputs: SolveInputs, actions: Iterable[Action]) -> list[Action]:
-    offered = {tool.name for tool in inputs.tools}
-    done = {action_key(step.tool, step.params) for step in inputs.steps}
-    found: dict[str, Action] = {}
-    for action in actions:
-        key = action_key(action.tool, action.params)
-        if action.tool in offered and key not in done:
-            found.setdefault(key, action)
-    return list(found.values())
 
 
 # ---- what to do next
@@ -106,7 +94,7 @@ def _to_read(question: str, seen: Seen) -> Iterator[Action]:
         if (doc, page) not in seen.read:
             yield _read(seen, doc, page)
     for doc, title in seen.titles.items():
-        if _stands_in(owner(title), question):
+        if stands_in(owner(title), question):
             params = {"query": question, "doc": doc, "k": 3}
             yield Action(tool=SEARCH, params=params, intent=f"Search {title} for the question.")
             # from behind: figures of a whole organisation stand at the end as a rule
@@ -120,7 +108,7 @@ def _to_follow(question: str, seen: Seen, known: Knowledge, ranked: Sequence[Ans
     plain = f" {' '.join(tokens(question))} "
     names = {normalize(name) for one in ranked[:_LIKELIEST] for name in (one.text, *one.met)}
     owners = {
-        word for title in seen.titles.values() for word in tokens(owner(title)) if _stands_in(owner(title), question)
+        word for title in seen.titles.values() for word in tokens(owner(title)) if stands_in(owner(title), question)
     }
     rest = [word for word in tokens(question) if not is_function_word(word)]
     asked = " ".join(word for word in rest if word not in owners)
@@ -140,10 +128,6 @@ def _to_follow(question: str, seen: Seen, known: Knowledge, ranked: Sequence[Ans
 def _read(seen: Seen, doc: str, page: int) -> Action:
     intent = f"Read page {page} of {seen.titles.get(doc, doc)}."
     return Action(tool=READ, params={"doc": doc, "pages": str(page)}, intent=intent)
-
-
-def _stands_in(name: str, text: str) -> bool:
-    return f" {' '.join(tokens(name))} " in f" {' '.join(tokens(text))} "
 
 
 # ---- what is the answer
@@ -178,7 +162,7 @@ def _by_tables(question: str, known: Knowledge) -> Iterator[Answer]:
 
 def _fits_names(derived: Derived, question: str) -> bool:
     """Whether the question names what the derived one names, in its order where that decides the answer."""
-    if any(_stands_in(name, question) for name in derived.hidden) and not derived.named:
+    if any(stands_in(name, question) for name in derived.hidden) and not derived.named:
         return False
     places = [normalize(question).find(normalize(name)) for name in derived.named]
     return -1 not in places and (derived.family != "comparison" or places == sorted(places))
@@ -193,7 +177,7 @@ def _likelihood(question: str, derived: Derived) -> float:
     )
     if any(year not in held for year in _YEAR.findall(question)):
         return _LESS_LIKELY / 2
-    is_yes_no = _YES_NO.match(question) is not None
+    is_yes_no = asks_yes_no(question)
     if is_yes_no != (derived.answer_type == "yes_no"):
         return 0.0
     is_number = value_of(derived.answer) is not None
@@ -214,7 +198,7 @@ def _rarity(texts: Sequence[AbstractSet[str]]) -> Callable[[str], float]:
 
 def _by_sentences(question: str, seen: Seen) -> Iterator[Answer]:
     """Spans of sentences that share the most with the question."""
-    if _YES_NO.match(question):
+    if asks_yes_no(question):
         return
     asked = set(content_words(question))
     bags = [set(content_words(one.text)) for one in seen.sentences]
@@ -234,11 +218,11 @@ def _by_sentences(question: str, seen: Seen) -> Iterator[Answer]:
 def _spans(question: str, sentence: str, asked: set[str]) -> Iterator[tuple[str, float]]:
     """Dates or numbers of a sentence that the question does not hold, and what speaks for each beside the sentence."""
     if _WHEN.search(question):
-        for found in _DATE.finditer(sentence):
-            if not _stands_in(found[0], question):
+        for found in DATE_OR_YEAR.finditer(sentence):
+            if not stands_in(found[0], question):
                 yield found[0], 0.0
     elif _AMOUNT.search(question):
         for number in numbers(sentence):
-            if not _stands_in(number.text, question):
+            if not stands_in(number.text, question):
                 after = content_words(sentence[number.end :])[:2]
                 yield number.text, 0.1 * len(asked & set(after)) - 0.05

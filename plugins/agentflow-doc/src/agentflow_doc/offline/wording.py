@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import frozen
 
-from agentflow_core.text import is_function_word, numbers, tokens
+from agentflow_core.text import numbers, tokens
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -20,7 +20,6 @@ __all__ = [
     "asked",
     "bridged",
     "columns_of",
-    "content_words",
     "greatest",
     "is_series",
     "lowered",
@@ -188,19 +187,3 @@ def greatest(table: TableSeen, column: Column) -> list[tuple[str, int]]:
         if values.count(best) == 1:
             found.append((f"the {noun_of(table)} {words.format(column.base)}", values.index(best)))
     return found
-
-
-_NOUNS: Final = {"deep": "depth", "long": "length", "high": "height", "wide": "width", "old": "age", "built": "build"}
-
-
-@lru_cache(maxsize=8192)
-def content_words(text: str) -> tuple[str, ...]:
-    """The words of a text that say what it is about, without endings."""
-    return tuple(_stem(_NOUNS.get(word, word)) for word in tokens(text) if not is_function_word(word))
-
-
-@lru_cache(maxsize=8192)
-def _stem(word: str) -> str:
-    if len(word) <= 3 or not word.isalpha():
-        return word
-    return re.sub(r"(?:ies|ing|ed|es|s|e)$", "", word)

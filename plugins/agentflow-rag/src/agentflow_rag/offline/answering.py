@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
-from agentflow_core.text import contains, dates, is_function_word, proper_names, quoted, tokens
+from agentflow_core.prose import DATE_OR_YEAR, asks_yes_no, content_words, mentions_name, sentences
+from agentflow_core.text import contains, dates, proper_names, quoted
 from agentflow_rag.offline.asking import facts
-from agentflow_rag.offline.clauses import profile
 from agentflow_rag.offline.comparing import comparisons
-from agentflow_rag.offline.names import mentions_name
-from agentflow_rag.offline.sentences import sentences
+from agentflow_rag.offline.profiles import profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agentflow_rag.offline.clauses import Profile
+    from agentflow_rag.offline.profiles import Profile
     from agentflow_rag.offline.reading import TextRead
 
-__all__ = ["Answer", "answer", "content_words"]
+__all__ = ["Answer", "answer"]
 
 Kind = Literal["yes_no", "choice", "year", "date", "number", "person", "place", "name"]
 
-_YES_NO = re.compile(r"^(?:is|are|was|were|do|does|did|has|have|had|can|could)\b", re.IGNORECASE)
 _CHOICE = re.compile(
     r"(?:,|:|\b(?:between|of)) (?:the )?(?P<first>[A-Z\"][^,?]*?),? or (?:the )?(?P<second>[A-Z\"][^,?]*)\??$"
 )
@@ -55,10 +53,6 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = (
     ),
 )
 _YEAR = re.compile(r"\b[12]\d{3}(?: (?:to|until|and|–|-) [12]\d{3})?\b")
-_DATE = re.compile(
-    r"\b(?:\d{1,2} )?(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-    r"(?: \d{1,2},)? \d{4}\b|\b[12]\d{3}\b"
-)
 _NUMBER = re.compile(
     r"\b\d[\d,]*(?:\.\d+)?(?: million| billion)?\b|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b"
 )
@@ -77,7 +71,7 @@ class Answer:
 def answer(question: str, read: Sequence[TextRead]) -> Answer:
     """The best span in what was read; the empty answer with no confidence if nothing fits."""
     profiles = [profile(text) for text in read]
-    if _YES_NO.match(question):
+    if asks_yes_no(question):
         return _yes_or_no(question, profiles)
     if choice := _CHOICE.search(question):
         return _chosen(question, choice["first"].strip(' "?'), choice["second"].strip(' "?'), profiles)
@@ -86,15 +80,6 @@ def answer(question: str, read: Sequence[TextRead]) -> Answer:
     by_sentence = max(_by_sentences(question, kind, read), key=lambda item: item.confidence, default=None)
     found = [item for item in (by_fact, by_sentence) if item is not None]
     return max(found, key=lambda item: item.confidence, default=Answer(text="", confidence=0.0))
-
-
-def content_words(text: str) -> list[str]:
-    """The words of a text that say what it is about, without endings."""
-    return [_stem(word) for word in tokens(text) if not is_function_word(word) and len(word) > 1]
-
-
-def _stem(word: str) -> str:
-    return re.sub(r"(?:ies|ing|ed|es|s)$", "", word) if len(word) > 4 else word
 
 
 def _expected(question: str) -> Kind:
@@ -151,7 +136,7 @@ def _spans(kind: Kind, text: TextRead, sentence: str, question: str) -> Iterator
     if kind == "year":
         found = _YEAR.findall(sentence)
     elif kind == "date":
-        found = _DATE.findall(sentence)
+        found = DATE_OR_YEAR.findall(sentence)
     elif kind == "number":
         found = _NUMBER.findall(sentence)
     else:

@@ -7,26 +7,24 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from agentflow_core.prose import AUXILIARIES, DATE, PREPOSITIONS, base_form, past_form, sentences
 from agentflow_core.text import is_function_word
-from agentflow_rag.offline.english import AUXILIARIES, PREPOSITIONS, base_form, past_form
-from agentflow_rag.offline.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agentflow_rag.offline.clauses import Clause, Profile
+    from agentflow_core.prose import Clause
+    from agentflow_rag.offline.profiles import Profile
 
     _Make = Callable[[str, str, str, int], "Fact"]
 
 __all__ = ["Fact", "facts"]
 
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-_DATE = rf"(?:\d{{1,2}} (?:{_MONTHS}),? \d{{4}}|(?:{_MONTHS}) \d{{1,2}}, \d{{4}})"
 _NAME = (
     r"(?:(?:the )?[A-ZÀ-ÖØ-ÞŁŻŠČ][\w'’.-]*(?:(?: (?:of|de|da|di|la|le|del|von|van|der|the|upon|and the)){0,2} "
     r"[A-ZÀ-ÖØ-ÞŁŻŠČ][\w'’.-]*)*)"
 )
-_ON_DATE = re.compile(rf"^(?P<before>.+?) on (?P<answer>{_DATE})(?P<after>.*)$")
+_ON_DATE = re.compile(rf"^(?P<before>.+?) on (?P<answer>{DATE})(?P<after>.*)$")
 _IN_YEAR = re.compile(r"^(?P<before>.+?) in (?P<answer>[12]\d{3})(?!\d|–|-|s\b)(?P<after>.*)$")
 _BORN_IN = re.compile(rf"^(?P<aux>was|were) (?P<verb>born|baptised|buried) (?:in|at) (?P<answer>{_NAME}(?:, {_NAME})*)")
 _DIED_IN = re.compile(rf"^died (?:in|at) (?P<answer>{_NAME}(?:, {_NAME})*)")
@@ -74,9 +72,9 @@ _OBJECT = re.compile(
     rf"established|launched|visited|won|received|joined|led|managed) (?:the )?(?P<answer>{_NAME})(?P<after>.*)$"
 )
 _BORN = re.compile(
-    rf"\((?:[^()]*?[;,] )?(?:born|b\.) (?:[^()]*?[;,] |[^()]*? on )?(?P<answer>{_DATE})(?: in (?P<place>{_NAME}(?:, {_NAME})*))?"
+    rf"\((?:[^()]*?[;,] )?(?:born|b\.) (?:[^()]*?[;,] |[^()]*? on )?(?P<answer>{DATE})(?: in (?P<place>{_NAME}(?:, {_NAME})*))?"
 )
-_BORN_FIRST = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{_DATE}) ?[–-] ")
+_BORN_FIRST = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{DATE}) ?[–-] ")
 _YEARS = re.compile(r"\((?P<answer>1[0-9]\d\d)[–-](?P<end>[12]\d\d\d)\)")
 _BASED_ON = re.compile(
     rf"^(?P<aux>is|was) (?P<verb>based on|adapted from) (?:the |an? )?(?:[\w’'-]+ ){{0,8}}?(?:, the )?\"?(?P<answer>{_NAME})\"?$"
@@ -85,7 +83,7 @@ _ANY_COUNT = re.compile(
     r"^(?P<before>(?:has|had|have|is|was|are|were|consists?|contains?|employs?|includes?|spans?|covers?|\w+ed) (?:[\w’'-]+ ){0,7}?)"
     r"(?:about |over |more than |nearly |approximately |almost |some |only )?(?P<answer>\d[\d,]*(?:\.\d+)?(?: million| billion)?) (?P<what>[a-z][a-z-]+)\b(?P<after>.*)$"
 )
-_LIVED = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{_DATE}) ?[–-] ?(?P<end>{_DATE})")
+_LIVED = re.compile(rf"\((?:[^()]*?[;,] )?(?P<answer>{DATE}) ?[–-] ?(?P<end>{DATE})")
 _NOT_COUNTED = frozenset(["percent", "per", "in", "and", "or", "of", "to", "times", "years-old", "season", "season's"])
 _COUNTED_AMONG = re.compile(r"\b(?:the|its|his|her|first|last|of|at|aged?|No) $")
 _TIME = re.compile(r" (?:from \d{4} (?:to|until) \d{4}|(?:in|since|until|from) \d{4})")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from agentflow_core.prose import is_named_first
 from agentflow_core.records import Evidence, ReasoningStep
 from agentflow_core.text import dates
 from agentflow_rag.offline.asking import facts
@@ -14,7 +15,7 @@ from agentflow_rag.offline.asking import facts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agentflow_rag.offline.clauses import Profile
+    from agentflow_rag.offline.profiles import Profile
 
 __all__ = ["Comparison", "comparisons"]
 
@@ -49,7 +50,7 @@ def comparisons(left: Profile, right: Profile) -> Iterator[Comparison]:
         or left.kind.is_person != right.kind.is_person
     ):
         return
-    if (len(left.name + right.name) % 2 == 0) != (left.name < right.name):
+    if not is_named_first(left.name, right.name):
         return
     for pattern, question in _COMPARED:
         first, second = _dated(left, pattern), _dated(right, pattern)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from agentflow_core.text import is_function_word, mentions
-from agentflow_rag.offline.english import (
+from agentflow_core.prose import (
     AUXILIARIES,
     CREATION,
     MAKERS,
@@ -16,15 +15,20 @@ from agentflow_rag.offline.english import (
     WORKS,
     is_finite,
     is_person_noun,
+    mentions_name,
+    name_pattern,
     past_form,
+    sentences,
+    with_article,
+    without_asides,
 )
-from agentflow_rag.offline.names import mentions_name, word_pattern
-from agentflow_rag.offline.sentences import sentences, without_asides
+from agentflow_core.text import is_function_word, mentions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agentflow_rag.offline.clauses import Clause, Kind, Profile
+    from agentflow_core.prose import Clause, Kind
+    from agentflow_rag.offline.profiles import Profile
 
 __all__ = ["Description", "descriptions"]
 
@@ -129,7 +133,7 @@ def _of_clause(clause: Clause, source: Profile, target: Profile, kind: Kind) -> 
 
 def _whole_mention(name: str, phrase: str) -> re.Match[str] | None:
     """Where the name stands by itself: not as a part of a longer name, such as ``Army`` in ``Red Army``."""
-    found = word_pattern(name).search(phrase)
+    found = name_pattern(name).search(phrase)
     if found is None:
         return None
     left, right = phrase[: found.start()], phrase[found.end() :]
@@ -163,10 +167,9 @@ def _tail(right: str) -> str | None:
 
 def _named(profile: Profile) -> str:
     """The source's name as it stands in a sentence."""
-    if profile.kind is None or profile.kind.is_person or profile.name.startswith("The "):
+    if profile.kind is None or profile.kind.is_person:
         return profile.name
-    in_text = re.search(rf"(?<!\w)[Tt]he {re.escape(profile.name)}(?!\w)", profile.text)
-    return f"the {profile.name}" if in_text else profile.name
+    return with_article(profile.name, profile.text)
 
 
 def _phrases(left: str, rest: str, source: Profile, kind: Kind) -> Iterator[tuple[str, int]]:

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from agentflow_core.policies import Ranked, best_drafts, calls_on_path
+from agentflow_core.prose import answers_alone, base_title, hides, mentions_name, name_key
 from agentflow_core.records import QA, Evidence, ReasoningStep
 from agentflow_core.text import mentions
 from agentflow_rag.offline.asking import Fact, facts
-from agentflow_rag.offline.checks import answers_alone, hides
-from agentflow_rag.offline.clauses import profile
 from agentflow_rag.offline.comparing import comparisons
 from agentflow_rag.offline.describing import Description, descriptions
-from agentflow_rag.offline.names import base_title, mentions_name, name_key
-from agentflow_rag.offline.reading import seen_on_path
+from agentflow_rag.offline.profiles import profile
+from agentflow_rag.offline.reading import seen_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agentflow_core.records import DraftInputs
-    from agentflow_rag.offline.clauses import Profile
+    from agentflow_rag.offline.profiles import Profile
 
 __all__ = ["draft"]
 
@@ -36,43 +36,24 @@ _PARTED = re.compile(r",(?! \d{4}\b)")
 _SINGULAR = {"are": "is", "were": "was"}
 
 
-@frozen(kw_only=True)
-class Candidate:
-    """A draft and how well it reads: lower is better."""
-
-    qa: QA
-    rank: int
-
-
 def draft(inputs: DraftInputs) -> list[QA]:
     """Up to ``inputs.n`` drafts over the documents that were read on the path, best first."""
-    seen = seen_on_path(inputs.path)
+    seen = seen_of(calls_on_path(inputs.path))
     profiles = _distinct([profile(read) for read in seen.read])
     texts = list(seen.texts.values())
     names = Counter(name_key(base_title(title)) for title in seen.hits.values())
     found = [
-        candidate
+        draft
         for source, target in permutations(profiles, 2)
         if names[name_key(target.name)] == 1
-        for candidate in _bridges(inputs, source, target, texts)
+        for draft in _bridges(inputs, source, target, texts)
     ]
     found += [
-        Candidate(qa=_qa(inputs, made.question, made.answer, "yes_no", made.steps), rank=20)
+        Ranked(qa=_qa(inputs, made.question, made.answer, "yes_no", made.steps), rank=20)
         for left, right in permutations(profiles, 2)
         for made in comparisons(left, right)
     ]
-    wanted = set(inputs.answer_types)
-    chosen: list[QA] = []
-    asked: set[tuple[str, str]] = set()
-    for candidate in sorted(found, key=lambda item: (item.rank, len(item.qa.question), item.qa.question)):
-        key = (candidate.qa.reasoning_steps[-1].evidence[0].quote, candidate.qa.answer)
-        if key in asked or (wanted and candidate.qa.answer_type not in wanted):
-            continue
-        asked.add(key)
-        chosen.append(candidate.qa)
-        if len(chosen) == inputs.n:
-            break
-    return chosen
+    return best_drafts(found, inputs)
 
 
 def _distinct(profiles: Sequence[Profile]) -> list[Profile]:
@@ -84,15 +65,15 @@ def _distinct(profiles: Sequence[Profile]) -> list[Profile]:
     return list(found.values())
 
 
-def _bridges(inputs: DraftInputs, source: Profile, target: Profile, texts: Sequence[str]) -> Iterator[Candidate]:
+def _bridges(inputs: DraftInputs, source: Profile, target: Profile, texts: Sequence[str]) -> Iterator[Ranked]:
     for description in descriptions(source, target)[:_DESCRIPTIONS]:
         for fact in facts(target)[:_FACTS]:
             question = _question(description, fact, target)
-            if question is None or not hides(question, fact.answer, target.name):
+            if question is None or not hides(question, fact.answer, (target.name,)):
                 continue
             for asked in _ways(question, source, target):
                 if len(asked.question.split()) > _QUESTION_WORDS_MOST or not hides(
-                    asked.question, fact.answer, target.name
+                    asked.question, fact.answer, (target.name,)
                 ):
                     continue
                 if answers_alone(asked.question, fact.answer, texts):
@@ -103,7 +84,7 @@ def _bridges(inputs: DraftInputs, source: Profile, target: Profile, texts: Seque
                     _step(_sentence(fact.statement.replace("{}", target.name)), target, (fact.sentence,)),
                 )
                 rank = description.rank + fact.rank + asked.rank
-                yield Candidate(qa=_qa(inputs, asked.question, fact.answer, fact.answer_type, steps), rank=rank)
+                yield Ranked(qa=_qa(inputs, asked.question, fact.answer, fact.answer_type, steps), rank=rank)
                 break
 
 

@@ -1,16 +1,12 @@
-"""Names in texts: of documents, and of what a text speaks of."""
+"""The names of a text that may have documents of their own."""
 
 from __future__ import annotations
 
-import html
-import re
-from functools import lru_cache
+from agentflow_core.prose import name_key, name_pattern
+from agentflow_core.text import is_function_word, proper_names, quoted
 
-from agentflow_core.text import is_function_word, normalize, proper_names, quoted
+__all__ = ["salient_names"]
 
-__all__ = ["base_title", "mentions_name", "name_key", "salient_names", "word_pattern"]
-
-_QUALIFIER = re.compile(r"\s*\([^()]*\)\s*$")
 #: Names that stand in so many texts that their own document is seldom meant.
 _COMMON = frozenset(
     [
@@ -80,34 +76,6 @@ _COMMON = frozenset(
 )
 
 
-@lru_cache(maxsize=4096)
-def base_title(title: str) -> str:
-    """The name that a title gives: without ``(film)`` and the like, entities decoded."""
-    plain = html.unescape(title).strip()
-    return _QUALIFIER.sub("", plain).strip() or plain
-
-
-@lru_cache(maxsize=4096)
-def name_key(name: str) -> str:
-    """What two spellings of one name share: case, punctuation and a leading article do not count."""
-    words = re.sub(r"[^\w]+", " ", normalize(html.unescape(name))).split()
-    if len(words) > 1 and words[0] in ("the", "a", "an"):
-        words = words[1:]
-    return " ".join(words)
-
-
-@lru_cache(maxsize=4096)
-def word_pattern(name: str) -> re.Pattern[str]:
-    """A pattern for the name as whole words, any space between them, case as it is."""
-    words = r"\s+".join(re.escape(word) for word in name.split())
-    return re.compile(rf"(?<![\w]){words}(?![\w])")
-
-
-def mentions_name(name: str, text: str) -> bool:
-    """Whether the name stands in the text, as whole words."""
-    return bool(name) and name in text and word_pattern(name).search(text) is not None
-
-
 def salient_names(text: str, *, limit: int = 30) -> list[str]:
     """The names of a text that may have a document of their own: quoted titles and proper names, each once, in order."""
     found: dict[str, str] = {}
@@ -132,8 +100,8 @@ def salient_names(text: str, *, limit: int = 30) -> list[str]:
 
 def _only_begins_sentences(word: str, text: str) -> bool:
     """Whether a single word is capitalised for its place alone: ``Despite``, ``Originally``."""
-    places = [match.start() for match in word_pattern(word).finditer(text)]
+    places = [match.start() for match in name_pattern(word).finditer(text)]
     begins = all(not text[:place].rstrip() or text[:place].rstrip()[-1] in '.!?"”' for place in places)
     return begins and (
-        word.islower() or word_pattern(word.lower()).search(text) is not None or word.endswith(("ed", "ly", "ing"))
+        word.islower() or name_pattern(word.lower()).search(text) is not None or word.endswith(("ed", "ly", "ing"))
     )

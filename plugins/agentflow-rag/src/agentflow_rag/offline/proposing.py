@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentflow_core.policies import calls_on_path, untaken
+from agentflow_core.prose import base_title, mentions_name, name_key
 from agentflow_core.records import Action
-from agentflow_core.text import action_key
-from agentflow_rag.offline.names import base_title, mentions_name, name_key, salient_names
-from agentflow_rag.offline.reading import Seen, TextRead, seen_on_path
+from agentflow_rag.offline.names import salient_names
+from agentflow_rag.offline.reading import FIND, GET, SEARCH, Seen, TextRead, seen_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["propose"]
 
-_SEARCH = "rag:search"
-_GET = "rag:get"
-_FIND = "rag:find"
 _FIRST_HITS = 10
 _SHORT = 100  #: characters of a snippet in the first search: who it is, not the whole story
 _NAMES_AT_ONCE = 10
@@ -27,29 +25,18 @@ _LEFT_FOR_OWN = 2
 
 def propose(inputs: ProposeInputs) -> list[Action]:
     """Up to ``inputs.k`` different actions that are not taken and that the offered tools allow, best first."""
-    offered = {tool.name for tool in inputs.tools}
-    taken = {action_key(action.tool, action.params) for action in inputs.taken}
     names_taken = {
         name_key(str(name))
         for action in inputs.taken
         for name in (action.params.get("query"), *(action.params.get("queries") or ()))
         if name
     }
-    chosen: list[Action] = []
-    for action in _wishes(inputs, names_taken):
-        key = action_key(action.tool, action.params)
-        if action.tool not in offered or key in taken:
-            continue
-        taken.add(key)
-        chosen.append(action)
-        if len(chosen) == inputs.k:
-            break
-    return chosen
+    return untaken(_wishes(inputs, names_taken), inputs)
 
 
 def _wishes(inputs: ProposeInputs, names_taken: set[str]) -> Iterator[Action]:
     topic = base_title(inputs.seed.content.strip())
-    seen = seen_on_path(inputs.path)
+    seen = seen_of(calls_on_path(inputs.path))
     if not seen.queries:
         yield from _begin(topic)
     yield from _follow_hits(seen, topic)
@@ -58,16 +45,16 @@ def _wishes(inputs: ProposeInputs, names_taken: set[str]) -> Iterator[Action]:
     yield from _begin(topic)
     if seen.read:
         last = seen.read[-1]
-        yield Action(tool=_FIND, params={"pattern": last.name}, intent=f"Find what else mentions {last.name}.")
+        yield Action(tool=FIND, params={"pattern": last.name}, intent=f"Find what else mentions {last.name}.")
 
 
 def _begin(topic: str) -> Iterator[Action]:
     yield Action(
-        tool=_SEARCH,
+        tool=SEARCH,
         params={"query": topic, "k": _FIRST_HITS, "snippet_chars": _SHORT},
         intent=f"Find documents about {topic}.",
     )
-    yield Action(tool=_FIND, params={"pattern": topic}, intent=f"Find documents that mention {topic}.")
+    yield Action(tool=FIND, params={"pattern": topic}, intent=f"Find documents that mention {topic}.")
 
 
 def _follow_hits(seen: Seen, topic: str) -> Iterator[Action]:
@@ -104,7 +91,7 @@ def _left(seen: Seen, topic: str, own: list[str]) -> list[str]:
 
     A path that began with finding mentions may not have seen the topic's own document; the one that searched has.
     """
-    if any(seen.has_read(doc_id) for doc_id in own) or (not own and seen.tools[:1] != ["find"]):
+    if any(seen.has_read(doc_id) for doc_id in own) or (not own and seen.tools[:1] != [FIND]):
         return []
     return _naming(seen, topic, own)[:_LEFT_FOR_OWN]
 
@@ -137,13 +124,13 @@ def _look_names_up(seen: Seen, topic: str, names_taken: set[str]) -> Iterator[Ac
         names = names[:_NAMES_AT_ONCE]
         if len(names) > 1:
             yield Action(
-                tool=_SEARCH,
+                tool=SEARCH,
                 params={"queries": names, "k": 2, "snippet_chars": 0},
                 intent=f"See which names in {text.name} have documents of their own.",
             )
         for name in names:
             yield Action(
-                tool=_SEARCH,
+                tool=SEARCH,
                 params={"query": name, "k": 3, "snippet_chars": _SHORT},
                 intent=f"Find out more about {name}, which {text.name} mentions.",
             )
@@ -159,4 +146,4 @@ def _read_on(seen: Seen, topic: str) -> Iterator[Action]:
 
 
 def _read(doc_id: str, title: str) -> Action:
-    return Action(tool=_GET, params={"doc_id": doc_id}, intent=f"Read about {base_title(title)}.")
+    return Action(tool=GET, params={"doc_id": doc_id}, intent=f"Read about {base_title(title)}.")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field, frozen
 
-from agentflow_rag.offline.names import base_title, name_key
+from agentflow_core.prose import base_title, name_key
 
 if TYPE_CHECKING:
-    from agentflow_core.records import Node, Observation, SolveStep
+    from agentflow_core.policies import Call
 
-__all__ = ["Seen", "TextRead", "seen_in_steps", "seen_on_path"]
+__all__ = ["FIND", "GET", "SEARCH", "Seen", "TextRead", "seen_of"]
 
-_BLOCK = re.compile(r"^\[\d+\] ", re.MULTILINE)
+SEARCH: Final = "rag:search"
+GET: Final = "rag:get"
+FIND: Final = "rag:find"
 
 
 @frozen(kw_only=True)
@@ -42,7 +43,7 @@ class Seen:
     last_hits: list[str] = field(factory=list)  #: ids of the last search
     snippets: dict[str, str] = field(factory=dict)  #: the longest snippet by document id
     queries: list[str] = field(factory=list)
-    tools: list[str] = field(factory=list)  #: without the group
+    tools: list[str] = field(factory=list)
     texts: dict[str, str] = field(factory=dict)  #: the observations' texts, by node or step
 
     def has_read(self, doc_id: str) -> bool:
@@ -57,41 +58,32 @@ class Seen:
         return found
 
 
-def seen_on_path(path: Iterable[Node]) -> Seen:
-    """What the nodes of a path saw; failed calls saw nothing."""
+def seen_of(calls: Iterable[Call]) -> Seen:
+    """What calls saw; those that failed saw nothing."""
     seen = Seen()
-    for node in path:
-        if node.tool is not None and node.result is not None and node.error is None:
-            _look(seen, node.tool, node.params, node.result, node.id)
+    for call in calls:
+        _look(seen, call)
     return seen
 
 
-def seen_in_steps(steps: Iterable[SolveStep]) -> Seen:
-    """What an agent's calls saw."""
-    seen = Seen()
-    for number, step in enumerate(steps):
-        _look(seen, step.tool, step.params, step.result, str(number))
-    return seen
-
-
-def _look(seen: Seen, tool: str, params: Mapping[str, Any], result: Observation, where: str) -> None:
-    name = tool.partition(":")[2]
-    seen.tools.append(name)
-    if name == "search":
+def _look(seen: Seen, call: Call) -> None:
+    tool, params, result, where = call.tool, call.params, call.result, call.where
+    seen.tools.append(tool)
+    if tool == SEARCH:
         several = params.get("queries") or ()
         seen.queries += [str(query) for query in (params.get("query"), *several) if query]
-    elif name == "find":
+    elif tool == FIND:
         seen.queries.append(str(params.get("pattern", "")))
     data = result.data
     if not result.ok or not isinstance(data, Mapping):
         return
     seen.texts[where] = result.text
-    if name == "get" and "doc_id" in data:
+    if tool == GET and "doc_id" in data:
         text = _body(result.text, data)
         seen.read.append(TextRead(doc_id=str(data["doc_id"]), title=str(data.get("title", "")), text=text, node=where))
         seen.hits.setdefault(str(data["doc_id"]), str(data.get("title", "")))
         return
-    rows = data.get("hits") if name == "search" else data.get("matches") if name == "find" else None
+    rows = data.get("hits") if tool == SEARCH else data.get("matches") if tool == FIND else None
     if isinstance(rows, list | tuple):
         seen.last_hits = []
         for row in rows:
@@ -102,7 +94,7 @@ def _look(seen: Seen, tool: str, params: Mapping[str, Any], result: Observation,
                 snippet = str(row.get("snippet", row.get("context", "")))
                 if len(snippet) > len(seen.snippets.get(doc_id, "")):
                     seen.snippets[doc_id] = snippet
-        if name == "search":
+        if tool == SEARCH:
             seen.read += _shown_whole(rows, result.text, where)
 
 

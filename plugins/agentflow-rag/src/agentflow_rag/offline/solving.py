@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentflow_core.interfaces import Move
+from agentflow_core.policies import calls_in_steps, undone
+from agentflow_core.prose import base_title, content_words, mentions_name, name_key, sentences
 from agentflow_core.records import Action
-from agentflow_core.text import action_key
-from agentflow_rag.offline.answering import answer, content_words
-from agentflow_rag.offline.names import base_title, mentions_name, name_key, salient_names
-from agentflow_rag.offline.reading import Seen, seen_in_steps
-from agentflow_rag.offline.sentences import sentences
+from agentflow_rag.offline.answering import answer
+from agentflow_rag.offline.names import salient_names
+from agentflow_rag.offline.reading import GET, SEARCH, Seen, seen_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["solve"]
 
-_SEARCH = "rag:search"
-_GET = "rag:get"
 _READ_AT_ONCE = 4
 _READ_MOST = 12
 _NAMES_AT_ONCE = 8
@@ -30,18 +28,12 @@ _QUERY_CHARS = 2000
 
 def solve(inputs: SolveInputs) -> Move:
     """The next calls, or the answer; on the last turn always an answer."""
-    seen = seen_in_steps(inputs.steps)
-    offered = {tool.name for tool in inputs.tools}
-    done = {action_key(step.tool, step.params) for step in inputs.steps}
+    seen = seen_of(calls_in_steps(inputs.steps))
     best = answer(inputs.question, seen.read)
     is_last = inputs.turn >= inputs.max_turns - 1
     sure = best.confidence >= _SURE and len(seen.read) > 1
     if not is_last and not sure:
-        actions = [
-            action
-            for action in _next(inputs.question, seen)
-            if action.tool in offered and action_key(action.tool, action.params) not in done
-        ]
+        actions = undone(_next(inputs.question, seen), inputs)
         if actions:
             return Move(actions=tuple(actions[:_READ_AT_ONCE]), reasoning=actions[0].intent)
     if best.text:
@@ -62,16 +54,14 @@ def _next(question: str, seen: Seen) -> list[Action]:
 
 def _begin(question: str) -> Iterator[Action]:
     text = question[:_QUERY_CHARS]
-    yield Action(tool=_SEARCH, params={"query": text, "k": 8, "snippet_chars": 160}, intent="Search for the question.")
+    yield Action(tool=SEARCH, params={"query": text, "k": 8, "snippet_chars": 160}, intent="Search for the question.")
     names = salient_names(question)[:_NAMES_AT_ONCE]
     if len(names) > 1:
         yield Action(
-            tool=_SEARCH, params={"queries": names, "k": 2, "snippet_chars": 0}, intent="Search for each name in it."
+            tool=SEARCH, params={"queries": names, "k": 2, "snippet_chars": 0}, intent="Search for each name in it."
         )
     elif names:
-        yield Action(
-            tool=_SEARCH, params={"query": names[0], "k": 4, "snippet_chars": 0}, intent="Search for its name."
-        )
+        yield Action(tool=SEARCH, params={"query": names[0], "k": 4, "snippet_chars": 0}, intent="Search for its name.")
 
 
 def _to_read(question: str, seen: Seen) -> Iterator[Action]:
@@ -83,9 +73,9 @@ def _to_read(question: str, seen: Seen) -> Iterator[Action]:
         for doc_id in unread
         if any(mentions_name(base_title(seen.hits[doc_id]), text.text) for text in seen.read)
     ]
-    ranked = [] if "get" in seen.tools else unread[:_READ_AT_ONCE]
+    ranked = [] if GET in seen.tools else unread[:_READ_AT_ONCE]
     for doc_id in dict.fromkeys((*in_question, *in_texts, *ranked)):
-        yield Action(tool=_GET, params={"doc_id": doc_id}, intent=f"Read about {base_title(seen.hits[doc_id])}.")
+        yield Action(tool=GET, params={"doc_id": doc_id}, intent=f"Read about {base_title(seen.hits[doc_id])}.")
 
 
 def _follow(question: str, seen: Seen) -> Iterator[Action]:
@@ -100,8 +90,8 @@ def _follow(question: str, seen: Seen) -> Iterator[Action]:
     names = list(dict.fromkeys(names))[:_NAMES_AT_ONCE]
     if len(names) > 1:
         intent = "See what is known of the names that the best sentences mention."
-        yield Action(tool=_SEARCH, params={"queries": names, "k": 1, "snippet_chars": 0}, intent=intent)
+        yield Action(tool=SEARCH, params={"queries": names, "k": 1, "snippet_chars": 0}, intent=intent)
     elif names:
         yield Action(
-            tool=_SEARCH, params={"query": names[0], "k": 2, "snippet_chars": 0}, intent=f"Search for {names[0]}."
+            tool=SEARCH, params={"query": names[0], "k": 2, "snippet_chars": 0}, intent=f"Search for {names[0]}."
         )

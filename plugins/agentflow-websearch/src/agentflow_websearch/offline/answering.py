@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
+from agentflow_core.prose import DATE_OR_YEAR, MONTH, asks_yes_no, content_words, is_named_in, mentions_name, name_key
 from agentflow_core.text import numbers, proper_names
-from agentflow_websearch.offline.asking import MONTHS, facts
-from agentflow_websearch.offline.chains import content_words, names, phrases, ways, whole_pages
-from agentflow_websearch.offline.prose import Portrait, mentions_name, name_key, plain, portrait
+from agentflow_websearch.offline.asking import facts
+from agentflow_websearch.offline.chains import phrases, ways, whole_pages
+from agentflow_websearch.offline.portraits import Portrait, plain, portrait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +24,6 @@ __all__ = ["Answer", "answer"]
 
 Expected = Literal["yes_no", "year", "date", "month", "number", "name", "thing"]
 
-_YES_NO = re.compile(r"^(?:is|are|was|were|do|does|did|has|have)\b", re.IGNORECASE)
 _EXPECTED: tuple[tuple[re.Pattern[str], Expected], ...] = (
     (re.compile(r"\b(?:what|which) month\b", re.I), "month"),
     (re.compile(r"\b(?:what|which) (?:is the )?year\b|\bwhat is the year\b", re.I), "year"),
@@ -34,8 +34,8 @@ _EXPECTED: tuple[tuple[re.Pattern[str], Expected], ...] = (
 )
 _SPANS = {
     "year": re.compile(r"\b[12]\d{3}\b"),
-    "month": re.compile(rf"\b(?:{MONTHS})\b"),
-    "date": re.compile(rf"\b(?:\d{{1,2}} )?(?:{MONTHS}) (?:\d{{1,2}}, )?\d{{4}}\b|\b[12]\d{{3}}\b"),
+    "month": re.compile(rf"\b(?:{MONTH})\b"),
+    "date": DATE_OR_YEAR,
     "number": re.compile(r"(?<![\w-])\d[\d,]*(?:\.\d+)?(?![\w-]| %)"),
     "thing": re.compile(r"(?<=known for its )[a-z ]+|(?<=in a former )[a-z ]+"),
 }
@@ -79,7 +79,7 @@ def answer(question: str, pages: Sequence[Page]) -> Answer:
     subjects = [portrait(page) for page in whole_pages(pages)]
     if not subjects:
         return Answer(text="", confidence=0.0)
-    if _YES_NO.match(question):
+    if asks_yes_no(question):
         return _yes_or_no(question, subjects)
     expected: Expected = next((kind for pattern, kind in _EXPECTED if pattern.search(question)), "name")
     weights = _weights(question, subjects)
@@ -128,7 +128,7 @@ def _answers(
 
     for way in ways(question, subjects, frozenset(weights)):
         last = way.last
-        is_named = names(question, last)
+        is_named = is_named_in(last.name, question)
         if expected == "name" and not is_named:
             fits = suits(last.name)
             yield Answer(text=last.name, confidence=sure(way.explained, way.hops, fits), because=plain(last.first))
@@ -184,7 +184,7 @@ def _spans(expected: Expected, phrase: str, subject: Portrait, question: str) ->
 
 def _yes_or_no(question: str, subjects: Sequence[Portrait]) -> Answer:
     """Compare the two that the question names by the fact that it asks for."""
-    named = [item for item in subjects if names(question, item)]
+    named = [item for item in subjects if is_named_in(item.name, question)]
     asked = content_words(question)
     for left in named:
         for right in named:

@@ -9,29 +9,28 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from agentflow_core.prose import DATE, MONTH
 from agentflow_core.text import is_function_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agentflow_websearch.offline.prose import Portrait
+    from agentflow_websearch.offline.portraits import Portrait
 
     _Make = Callable[[str, str, str, int], "Fact"]
 
-__all__ = ["MONTHS", "NAME", "Fact", "base_form", "facts"]
+__all__ = ["NAME", "Fact", "base_form", "facts"]
 
-MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 NAME = r"(?:[A-ZÀ-ÖØ-Þ][\w'’&-]*(?:(?: (?:of|de|von|upon|of the))? [A-ZÀ-ÖØ-Þ][\w'’&-]*)*)"
 _MAKER = rf"(?:{NAME}(?: and {NAME})?)"
 _NUMBER = r"\d[\d,]*(?:\.\d+)?(?: million| billion)?"
 _ABOUT = r"(?:about |over |more than |nearly |some |at least )?"
 _PAST_BE = r"(?P<be>is|was|are|were)"
-_DATE = rf"(?:\d{{1,2}} (?:{MONTHS}) \d{{4}}|(?:{MONTHS}) \d{{1,2}}, \d{{4}})"
 _PASSIVE_YEAR = re.compile(rf"^{_PAST_BE} (?P<what>[a-z][^,;]*?) in (?P<answer>[12]\d{{3}})(?: .*)?$")
 _ACTIVE_YEAR = re.compile(r"^(?P<what>[a-z][^,;]*?) in (?P<answer>[12]\d{3})(?: .*)?$")
-_PASSIVE_DATE = re.compile(rf"^{_PAST_BE} (?P<what>[a-z][^,;]*?) on (?P<answer>{_DATE})(?: .*)?$")
+_PASSIVE_DATE = re.compile(rf"^{_PAST_BE} (?P<what>[a-z][^,;]*?) on (?P<answer>{DATE})(?: .*)?$")
 _KIND_YEAR = re.compile(r"^was an? [a-z -]+ of (?P<answer>[12]\d{3})$")
-_MONTH = re.compile(rf"^(?P<verb>[a-z]+s)(?P<what> [a-z]+)? in (?P<answer>{MONTHS})$")
+_MONTH = re.compile(rf"^(?P<verb>[a-z]+s)(?P<what> [a-z]+)? in (?P<answer>{MONTH})$")
 _MEASURE = re.compile(
     rf"^(?:is|was) {_ABOUT}(?P<answer>{_NUMBER}) (?P<unit>[a-z]+(?: [a-z]+)?) (?P<how>long|high|tall|wide|deep|old)\b"
 )
@@ -74,8 +73,8 @@ class Fact:
 def facts(subject: Portrait) -> tuple[Fact, ...]:
     """What can be asked of the page's subject, best first; nothing that the page answers in two ways."""
     found: dict[tuple[str, str], Fact] = {}
-    for statement in subject.statements:
-        for fact in _of(statement.phrase, statement.sentence):
+    for clause in subject.clauses:
+        for fact in _of(clause.phrase, clause.sentence):
             found.setdefault((fact.question, fact.answer), fact)
     ways = Counter(fact.question for fact in found.values())
     links = {text for text, _ in subject.page.links}

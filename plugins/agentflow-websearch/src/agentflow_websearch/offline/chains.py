@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from agentflow_core.text import is_function_word, tokens
-from agentflow_websearch.offline.prose import Portrait, mentions_name, name_key, plain
+from agentflow_core.prose import content_words, is_named_in, mentions_name, name_key
+from agentflow_websearch.offline.portraits import Portrait, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from agentflow_websearch.offline.pages import Page
 
-__all__ = ["Way", "content_words", "names", "phrases", "ways", "whole_pages"]
+__all__ = ["Way", "phrases", "ways", "whole_pages"]
 
 _HOPS_MOST = 4
 _WAYS_MOST = 4000
-_IRREGULAR = {"built": "build", "made": "mak", "held": "hold", "kept": "keep", "ran": "run", "took": "tak"}
 
 
 @frozen(kw_only=True)
@@ -30,20 +27,6 @@ class Way:
     last: Portrait
     hops: int
     explained: frozenset[str]
-
-
-@lru_cache(maxsize=8192)
-def content_words(text: str) -> tuple[str, ...]:
-    """The words of a text that say what it is about, without endings."""
-    return tuple(_stem(word) for word in tokens(text) if not is_function_word(word) and len(word) > 1)
-
-
-def _stem(word: str) -> str:
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
-    if len(word) <= 4:
-        return word.removesuffix("s") if len(word) == 4 else word
-    return re.sub(r"(?:ing|ed|es|s|e)$", "", re.sub(r"(?:ies|ied)$", "y", word))
 
 
 def whole_pages(pages: Iterable[Page]) -> list[Page]:
@@ -59,17 +42,12 @@ def whole_pages(pages: Iterable[Page]) -> list[Page]:
     return list(found.values())
 
 
-def names(question: str, subject: Portrait) -> bool:
-    """Whether the question names the page's subject."""
-    return mentions_name(subject.name, question) or f" {name_key(subject.name)} " in f" {name_key(question)} "
-
-
 def phrases(subject: Portrait) -> Iterator[tuple[str, str]]:
     """What the page states of its subject, piece by piece, then its other sentences; each with its sentence."""
     stated = set()
-    for statement in subject.statements:
-        stated.add(statement.sentence)
-        yield statement.phrase, statement.sentence
+    for clause in subject.clauses:
+        stated.add(clause.sentence)
+        yield clause.phrase, clause.sentence
     for sentence in subject.sentences:
         if sentence not in stated:
             yield plain(sentence), sentence
@@ -81,7 +59,7 @@ def ways(question: str, subjects: Sequence[Portrait], asked: frozenset[str]) -> 
     Of chains that end alike and explain the same words, the first is given.
     """
     links = {item.page.key: list(_neighbours(item, subjects, asked)) for item in subjects}
-    starts = [item for item in subjects if names(question, item)] or list(subjects)
+    starts = [item for item in subjects if is_named_in(item.name, question)] or list(subjects)
     frontier = [
         Way(last=item, hops=1, explained=asked.intersection((*content_words(item.name), *_kind_words(item))))
         for item in starts

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from agentflow_websearch.offline.prose import mentions_name, name_key, plain
+from agentflow_core.prose import PREPOSITIONS, mentions_name, name_key
+from agentflow_websearch.offline.portraits import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agentflow_websearch.offline.prose import Kind, Portrait
+    from agentflow_core.prose import Kind
+    from agentflow_websearch.offline.portraits import Portrait
 
 __all__ = ["Description", "descriptions"]
 
-_PREPOSITIONS = frozenset(
-    ["at", "by", "for", "from", "in", "into", "on", "onto", "over", "through", "to", "under", "aboard", "with", "near"]
-)
 _PAST = re.compile(r"[a-z]+ed|built|made|held|led|won|found|sold|kept")
 _PASSIVE_BY = re.compile(r"^(?P<be>is|was|are|were) (?P<part>[a-z]+) by$")
 _IS_A = re.compile(r"^(?:is|was|are|were) (?:an?|the) ")
@@ -50,18 +49,18 @@ def descriptions(source: Portrait, target: Portrait) -> list[Description]:
 
 def _as_object(source: Portrait, target: Portrait, kind: Kind) -> Iterator[Description]:
     """``S crosses the River T``, ``S was built by T``, ``S lies on T``."""
-    for statement in source.statements:
-        left, name, right = statement.phrase.partition(target.name)
-        if not name or not mentions_name(target.name, statement.phrase) or _extends(left, right):
+    for clause in source.clauses:
+        left, name, right = clause.phrase.partition(target.name)
+        if not name or not mentions_name(target.name, clause.phrase) or _extends(left, right):
             continue
         if right and not (_TAIL.match(right) and len(right.split()) <= _TAIL_WORDS):
             continue
         lead = _without_noun(left, kind)
-        if any(_is_alike(other.phrase, lead, target.name) for other in source.statements):
+        if any(_is_alike(other.phrase, lead, target.name) for other in source.clauses):
             continue
         text = _relative(lead, right, source.shown, kind)
         if text:
-            yield Description(text=text, sentence=statement.sentence, rank=1 if right else 0)
+            yield Description(text=text, sentence=clause.sentence, rank=1 if right else 0)
 
 
 def _relative(lead: str, right: str, name: str, kind: Kind) -> str:
@@ -75,9 +74,9 @@ def _relative(lead: str, right: str, name: str, kind: Kind) -> str:
         return f"{what} by {'whom' if kind.relative == 'who' else 'which'} {name} {by['be']} {part}{right}"
     last, before = words[-1], " ".join(words[:-1])
     pronoun = "whom" if kind.relative == "who" else "which"
-    if last in _PREPOSITIONS and before:
+    if last in PREPOSITIONS and before:
         if _IS_A.match(lead):
-            is_in = last in ("in", "on", "at") and not any(word in _PREPOSITIONS for word in words[:-1])
+            is_in = last in ("in", "on", "at") and not any(word in PREPOSITIONS for word in words[:-1])
             return f"{what} of {name}" if is_in and not right and pronoun == "which" else ""
         return f"{what} {last} {pronoun} {name} {before}{right}"
     if len(words) == 1 and _VERBS.match(f"{last} ") and last not in ("is", "was", "are", "were"):

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from agentflow_core.policies import Ranked, best_drafts, calls_on_path
+from agentflow_core.prose import answers_alone, hides, is_named_first, mentions_name, name_key
 from agentflow_core.records import QA, Evidence, ReasoningStep
-from agentflow_core.text import mentions, normalize_answer, numbers, tokens
+from agentflow_core.text import numbers
 from agentflow_websearch.offline.asking import facts
 from agentflow_websearch.offline.describing import descriptions
-from agentflow_websearch.offline.pages import seen_on_path
-from agentflow_websearch.offline.prose import Portrait, mentions_name, name_key, portrait
+from agentflow_websearch.offline.pages import seen_of
+from agentflow_websearch.offline.portraits import Portrait, portrait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,31 +42,14 @@ class _Described:
     rank: int
 
 
-@frozen(kw_only=True)
-class _Candidate:
-    qa: QA
-    rank: int
-
-
 def draft(inputs: DraftInputs) -> list[QA]:
     """Up to ``inputs.n`` drafts over the pages that were read on the path, best first."""
-    seen = seen_on_path(inputs.path)
+    seen = seen_of(calls_on_path(inputs.path))
     subjects = _distinct(portrait(page) for page in seen.pages)
     texts = list(seen.texts.values())
     found = [item for described in _described(subjects) for item in _asked(inputs, described, texts)]
     found += [item for left, right in permutations(subjects, 2) for item in _compared(inputs, left, right)]
-    wanted = set(inputs.answer_types)
-    chosen: list[QA] = []
-    asked: set[tuple[str, str]] = set()
-    for candidate in sorted(found, key=lambda item: (item.rank, len(item.qa.question), item.qa.question)):
-        key = (candidate.qa.reasoning_steps[-1].evidence[-1].quote, candidate.qa.answer)
-        if key in asked or (wanted and candidate.qa.answer_type not in wanted):
-            continue
-        asked.add(key)
-        chosen.append(candidate.qa)
-        if len(chosen) == inputs.n:
-            break
-    return chosen
+    return best_drafts(found, inputs)
 
 
 def _distinct(subjects: Iterable[Portrait]) -> list[Portrait]:
@@ -119,26 +104,26 @@ def _naming(subject: Portrait, quote: str) -> tuple[Evidence, ...]:
     return (Evidence(node=node, quote=subject.first), Evidence(node=node, quote=quote))
 
 
-def _asked(inputs: DraftInputs, described: _Described, texts: Sequence[str]) -> Iterator[_Candidate]:
+def _asked(inputs: DraftInputs, described: _Described, texts: Sequence[str]) -> Iterator[Ranked]:
     target = described.subject
-    hidden = [target, *described.on_the_way[1:]]
+    hidden = [item.name for item in (target, *described.on_the_way[1:])]
     for fact in facts(target)[:_FACTS]:
         question = fact.question.replace("{}", described.text)
         question = f"{question[0].upper()}{question[1:]}"
-        if len(question.split()) > _QUESTION_WORDS_MOST or any(mentions_name(item.name, question) for item in hidden):
+        if len(question.split()) > _QUESTION_WORDS_MOST or not hides(question, fact.answer, hidden):
             continue
-        if not _hides(question, fact.answer) or _one_is_enough(question, fact.answer, texts):
+        if answers_alone(question, fact.answer, texts):
             continue
         last = ReasoningStep(step=_said(fact, target), evidence=_naming(target, fact.sentence))
-        yield _Candidate(
+        yield Ranked(
             qa=_qa(inputs, question, fact.answer, fact.answer_type, (*described.steps, last)),
             rank=described.rank + fact.rank,
         )
 
 
-def _compared(inputs: DraftInputs, left: Portrait, right: Portrait) -> Iterator[_Candidate]:
+def _compared(inputs: DraftInputs, left: Portrait, right: Portrait) -> Iterator[Ranked]:
     """Which is greater, later, longer; each pair in one order only, which the names decide, so that yes and no come alike."""
-    if (len(left.name + right.name) % 2 == 0) != (left.name < right.name):
+    if not is_named_first(left.name, right.name):
         return
     theirs = {fact.compared: fact for fact in facts(right) if fact.compared}
     for mine in facts(left):
@@ -154,36 +139,13 @@ def _compared(inputs: DraftInputs, left: Portrait, right: Portrait) -> Iterator[
         )
         question = mine.compared.format(left=left.shown, right=right.shown)
         answer = "yes" if values[0][0].value > values[1][0].value else "no"
-        yield _Candidate(qa=_qa(inputs, question, answer, "yes_no", steps), rank=_COMPARISON_RANK)
+        yield Ranked(qa=_qa(inputs, question, answer, "yes_no", steps), rank=_COMPARISON_RANK)
         return
 
 
 def _said(fact: Fact, subject: Portrait) -> str:
     said = fact.said.replace("{}", subject.shown)
     return f"{said[0].upper()}{said[1:]}."
-
-
-def _hides(question: str, answer: str) -> bool:
-    """Whether the answer does not stand in the question."""
-    plain = f" {normalize_answer(question)} "
-    return (
-        f" {normalize_answer(answer)} " not in plain
-        and f" {' '.join(tokens(answer))} " not in f" {' '.join(tokens(question))} "
-    )
-
-
-def _one_is_enough(question: str, answer: str, texts: Iterable[str]) -> bool:
-    """Whether one of the texts states the answer and holds every name, number and quoted string of the question."""
-    constants = [mention for mention in mentions(question) if not mention.weak]
-    words, value = " ".join(tokens(answer)), numbers(answer)
-    for text in texts:
-        have = f" {' '.join(tokens(text))} "
-        states = f" {words} " in have
-        if not states and len(value) == 1:
-            states = any(number.value == value[0].value for number in numbers(text))
-        if states and all(f" {' '.join(mention.words)} " in have for mention in constants):
-            return True
-    return False
 
 
 def _qa(inputs: DraftInputs, question: str, answer: str, answer_type: str, steps: tuple[ReasoningStep, ...]) -> QA:

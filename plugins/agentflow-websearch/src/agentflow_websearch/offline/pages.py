@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from agentflow_core.prose import without_qualifier
 from agentflow_core.text import canonical_url
 
 if TYPE_CHECKING:
-    from agentflow_core.records import Node, Observation, SolveStep
+    from agentflow_core.policies import Call
 
-__all__ = ["Hit", "Page", "Seen", "name_of", "seen_in_steps", "seen_on_path"]
+__all__ = ["Hit", "Page", "Seen", "name_of", "seen_of"]
 
 _LOCATORS = ("url", "doc_id", "doc", "file", "path")
 _RESULT = re.compile(r"\[\d+\] ")
 _SENTENCE_BEGINS = re.compile(r"[.!?]\s+(?=[A-Z0-9])|\n+")
 _SITE = re.compile(r"\s+[–—|·]\s+.*$|\s+-\s+.*$")
-_QUALIFIER = re.compile(r"\s*\((?:doc_id: )?[^()]*\)\s*$")
 
 
 @frozen(kw_only=True)
@@ -71,28 +71,19 @@ class Seen:
 def name_of(title: str) -> str:
     """The name that a title gives: without the site's name and without ``(film)`` and the like."""
     plain = html.unescape(title).strip()
-    short = _SITE.sub("", plain).strip() or plain
-    return _QUALIFIER.sub("", short).strip() or short
+    return without_qualifier(_SITE.sub("", plain).strip() or plain)
 
 
-def seen_on_path(path: Iterable[Node]) -> Seen:
-    """What the nodes of a path saw; failed calls saw nothing."""
+def seen_of(calls: Iterable[Call]) -> Seen:
+    """What calls saw; those that failed saw nothing."""
     seen = Seen()
-    for node in path:
-        if node.tool is not None and node.result is not None and node.error is None:
-            _look(seen, node.tool, node.params, node.result, node.id)
+    for call in calls:
+        _look(seen, call)
     return seen
 
 
-def seen_in_steps(steps: Iterable[SolveStep]) -> Seen:
-    """What an agent's calls saw."""
-    seen = Seen()
-    for number, step in enumerate(steps):
-        _look(seen, step.tool, step.params, step.result, str(number))
-    return seen
-
-
-def _look(seen: Seen, tool: str, params: Mapping[str, Any], result: Observation, where: str) -> None:
+def _look(seen: Seen, call: Call) -> None:
+    tool, params, result, where = call.tool, call.params, call.result, call.where
     if tool == "web:search":
         seen.queries += [str(query) for query in (params.get("query"), *(params.get("queries") or ())) if query]
     elif tool == "web:visit":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentflow_core.policies import calls_on_path, untaken
+from agentflow_core.prose import mentions_name, name_key
 from agentflow_core.records import Action
-from agentflow_core.text import action_key, canonical_url, contains, proper_names, tokens
-from agentflow_websearch.offline.pages import name_of, seen_on_path
-from agentflow_websearch.offline.prose import mentions_name, name_key, plain, portrait
+from agentflow_core.text import canonical_url, contains, proper_names, tokens
+from agentflow_websearch.offline.pages import name_of, seen_of
+from agentflow_websearch.offline.portraits import plain, portrait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,23 +29,12 @@ _LIST = 8  #: links in one sentence that make it a list, which says little of ea
 
 def propose(inputs: ProposeInputs) -> list[Action]:
     """Up to ``inputs.k`` different actions that are not taken and that the offered tools allow, best first."""
-    offered = {tool.name for tool in inputs.tools}
-    taken = {action_key(action.tool, action.params) for action in inputs.taken}
-    chosen: list[Action] = []
-    for action in _wishes(inputs):
-        key = action_key(action.tool, action.params)
-        if action.tool not in offered or key in taken:
-            continue
-        taken.add(key)
-        chosen.append(action)
-        if len(chosen) == inputs.k:
-            break
-    return chosen
+    return untaken(_wishes(inputs), inputs)
 
 
 def _wishes(inputs: ProposeInputs) -> Iterator[Action]:
     topic = inputs.seed.content.strip()
-    seen = seen_on_path(inputs.path)
+    seen = seen_of(calls_on_path(inputs.path))
     if not seen.queries and not seen.pages:
         yield _search(topic, f"Find pages about {topic}.")
     yield from _own(seen, topic)
@@ -95,7 +86,7 @@ def _follow(seen: Seen, page: Page) -> Iterator[Action]:
 
 def followed(page: Page) -> list[tuple[str, str]]:
     """The links whose texts stand in the page's prose: in statements on its subject, in other sentences, in lists."""
-    about = [statement.sentence for statement in portrait(page).statements]
+    about = [clause.sentence for clause in portrait(page).clauses]
     said = portrait(page).sentences
     ranked: list[tuple[int, int, str, str]] = []
     for place, (text, url) in enumerate(page.links):

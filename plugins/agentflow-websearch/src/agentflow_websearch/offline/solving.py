@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentflow_core.interfaces import Move
+from agentflow_core.policies import calls_in_steps, undone
+from agentflow_core.prose import content_words, mentions_name, name_key
 from agentflow_core.records import Action
-from agentflow_core.text import action_key, is_function_word, proper_names, quoted, tokens
+from agentflow_core.text import is_function_word, proper_names, quoted, tokens
 from agentflow_websearch.offline.answering import answer
-from agentflow_websearch.offline.chains import content_words
-from agentflow_websearch.offline.pages import name_of, seen_in_steps
+from agentflow_websearch.offline.pages import name_of, seen_of
+from agentflow_websearch.offline.portraits import plain, portrait
 from agentflow_websearch.offline.proposing import followed
-from agentflow_websearch.offline.prose import mentions_name, name_key, plain, portrait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,19 +36,12 @@ _QUERY_CHARS = 1000
 
 def solve(inputs: SolveInputs) -> Move:
     """The next calls, or the answer; on the last turn always an answer."""
-    seen = seen_in_steps(inputs.steps)
-    offered = {tool.name for tool in inputs.tools}
-    done = {action_key(step.tool, step.params) for step in inputs.steps}
+    seen = seen_of(calls_in_steps(inputs.steps))
     best = answer(inputs.question, seen.pages)
     is_last = inputs.turn >= inputs.max_turns - 1
     if not is_last and not (best.confidence >= _SURE and len(seen.pages) > 1):
-        actions: dict[str, Action] = {}
-        for action in _next(inputs.question, seen):
-            key = action_key(action.tool, action.params)
-            if action.tool in offered and key not in done:
-                actions.setdefault(key, action)
-        if actions:
-            chosen = tuple(actions.values())[:_AT_ONCE]
+        chosen = tuple(undone(_next(inputs.question, seen), inputs)[:_AT_ONCE])
+        if chosen:
             return Move(actions=chosen, reasoning=chosen[0].intent)
     if best.text:
         return Move(

@@ -1,128 +1,60 @@
-"""Take a document's sentences apart into what they say of its subject: short verb phrases, and what it is."""
+"""Take a text's sentences apart into what they say of its subject: short verb phrases, and what it is."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
+from agentflow_core.prose.nouns import CREATION, is_person_noun, is_place_noun
+from agentflow_core.prose.sentences import without_asides
+from agentflow_core.prose.verbs import AUXILIARIES, is_finite, is_participle, may_be_finite
+from agentflow_core.prose.vocabulary import EMPTY_KINDS, GENERAL_NOUNS
 from agentflow_core.text import is_function_word
-from agentflow_rag.offline.english import AUXILIARIES, CREATION, is_finite, is_participle, is_person_noun, is_place_noun
-from agentflow_rag.offline.names import base_title
-from agentflow_rag.offline.sentences import sentences, without_asides
 
 if TYPE_CHECKING:
-    from agentflow_rag.offline.reading import TextRead
+    from collections.abc import Callable, Iterable
 
-__all__ = ["Clause", "Kind", "Profile", "profile"]
+__all__ = ["Clause", "Kind", "Told", "told_of"]
 
-_PRONOUN = re.compile(r"^(?:He|She|It|They) (?:also |later |then |first |originally )?")
+_PRONOUN: Final = re.compile(r"^(?:He|She|It|They) (?:also |later |then |first |originally )?")
 #: ``After his career, he served …``: the phrase before is left out.
-_LATE_PRONOUN = re.compile(r"^[A-Z][^,]{4,90}, (?:he|she|it|they) (?:also |later |then |first )?")
-_ADVERB = re.compile(r"^(?:also|later|then|first|originally|currently|now|today|still|officially|subsequently) ")
-_DEFINES = re.compile(
+_LATE_PRONOUN: Final = re.compile(r"^[A-Z][^,]{4,90}, (?:he|she|it|they) (?:also |later |then |first )?")
+_ADVERB: Final = re.compile(r"^(?:also|later|then|first|originally|currently|now|today|still|officially|subsequently) ")
+_DEFINES: Final = re.compile(
     r"^(is|was|are|were) (?:(an?|the) |one of (?:the )?(?:\w+ )??(?:largest|most|best|first|oldest) )(.+)$"
 )
-_KIND_STOPS = re.compile(
+_KIND_STOPS: Final = re.compile(
     r"\s(?:of|in|on|at|by|for|from|with|who|whom|whose|which|that|where|when|between|near|to|and|or|as|held|set|about|"
     r"based|located|situated|written|directed|born|made|founded|formed|used|known|starring|featuring|through|off|during|"
     r"under|over|within|whether|published|released|produced|created|developed|built|\w+ed by)\b|[,;:]|"
     r"\s\w+(?:ed|ing)(?= (?:in|on|by|with|as|to|from|at|for|of|into)\b|$)"
 )
-_SUPERLATIVE = re.compile(
+_SUPERLATIVE: Final = re.compile(
     r"(?i)\b(?:\w{3,}est|most|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|only|current|former|main|same|largest)\b"
 )
-_REDUCED = re.compile(
+_REDUCED: Final = re.compile(
     r"(?<!\bwas)(?<!\bis)(?<!\bwere)(?<!\bare)(?<!\bbeen)(?<!\bbe)\s((?:directed|written|created|composed|produced|recorded|performed|designed|built|founded|formed|established|"
     r"published|released|located|situated|based|born|owned|operated|developed|painted|discovered|hosted|held|found|made|"
     r"spoken|invented|printed|kept|completed|killed|adapted|edited|introduced|launched)\b(?: and \w+ed| and written)? .+|"
     r"starring .+)$"
 )
+#: Before these, a word in ``-s`` is a noun: ``breeds have``.
+_BEHIND_NOUNS: Final = AUXILIARIES | {"has", "have", "had"}
+_AND: Final = re.compile(r",? and (?:also |later |then |subsequently |first |originally )?(\w+)")
+#: What stands behind a verb and not behind a noun; and what stands behind a verb as it does behind a noun.
+_OBJECT: Final = re.compile(r" (?:(?:an?|the|its|their) |\d|[A-Z])")
+_ADJUNCT: Final = re.compile(r" (?:in|on|at|by|from|into|over|with|for|about) ")
 #: What a thing that is still there still is.
-_LASTING = frozenset(["located", "situated", "based", "owned", "operated", "held", "spoken", "kept"])
-_RELATIVE = re.compile(r",? (who|that|which) ((?:was|is|were|are|had|has|\w+ed|\w+) .+)$")
-_TAIL = re.compile(r"[.!?;:,\s\"”]+$")
-#: Words that are said of things but do not say what they are.
-_EMPTY_KINDS = frozenset(
-    [
-        "one",
-        "part",
-        "north",
-        "south",
-        "east",
-        "west",
-        "mile",
-        "name",
-        "member",
-        "kind",
-        "type",
-        "form",
-        "piece",
-        "set",
-        "term",
-        "example",
-        "arm",
-        "way",
-        "result",
-        "series'",
-        "person",
-        "thing",
-        "practice",
-        "office",
-        "act",
-        "reference",
-        "couple",
-        "pair",
-        "number",
-        "variety",
-        "collection",
-        "combination",
-        "process",
-        "means",
-        "lot",
-        "body",
-        "use",
-        "state",
-    ]
-) - {"state"}
+_LASTING: Final = frozenset(["located", "situated", "based", "owned", "operated", "held", "spoken", "kept"])
+_PAST_TENSE: Final = {"is": "was", "are": "were"}
+_RELATIVE: Final = re.compile(r",? (who|that|which) ((?:was|is|were|are|had|has|\w+ed|\w+) .+)$")
+_SENTENCES_TO_DEFINE: Final = 2
+_TAIL: Final = re.compile(r"[.!?;:,\s\"”]+$")
 #: What a text calls its subject again.
-_GENERAL = [
-    f"The {noun}"
-    for noun in [
-        "film",
-        "movie",
-        "album",
-        "song",
-        "single",
-        "book",
-        "novel",
-        "series",
-        "show",
-        "episode",
-        "band",
-        "group",
-        "company",
-        "team",
-        "aircraft",
-        "ship",
-        "game",
-        "event",
-        "festival",
-        "tournament",
-        "organization",
-        "program",
-        "award",
-        "magazine",
-        "newspaper",
-        "building",
-        "district",
-        "school",
-        "device",
-    ]
-]
-_KIND_NAMES = {"capital": "capital city", "seat": "city", "capital and largest city": "capital city"}
+_GENERAL: Final = tuple(f"The {noun}" for noun in sorted(GENERAL_NOUNS))
+_KIND_NAMES: Final = {"capital": "capital city", "seat": "city", "capital and largest city": "capital city"}
 
 
 @frozen(kw_only=True)
@@ -149,42 +81,37 @@ class Clause:
 
 
 @frozen(kw_only=True)
-class Profile:
-    """A document as the rules understand it."""
+class Told:
+    """What a text tells of its subject."""
 
-    name: str
-    doc_id: str
-    node: str
-    text: str
-    kind: Kind | None
+    kind: Kind | None  #: None where its first sentences do not say what it is
     clauses: tuple[Clause, ...]
 
 
-def profile(read: TextRead) -> Profile:
-    """What the document says of its subject."""
-    return _profile(read.title, read.doc_id, read.node, read.text)
+def told_of(name: str, sentences: Iterable[str], *, plain: Callable[[str], str] = without_asides) -> Told:
+    """What sentences tell of a subject.
 
-
-@lru_cache(maxsize=512)
-def _profile(title: str, doc_id: str, node: str, text: str) -> Profile:
-    name = base_title(title)
+    Args:
+        name: the subject, as the text calls it; ``it`` and ``the bridge`` are understood too.
+        sentences: the text's sentences in order, verbatim.
+        plain: takes from a sentence what is no part of its grammar, such as asides and markup.
+    """
     found: list[Clause] = []
     kind: Kind | None = None
-    about_subject = False
-    for number, sentence in enumerate(sentences(text)):
-        plain = _TAIL.sub("", without_asides(sentence))
-        phrase = _verb_phrase(plain, name, kind, first=number == 0, follows=about_subject)
-        about_subject = phrase is not None
+    follows = False
+    for number, sentence in enumerate(sentences):
+        phrase = _verb_phrase(_TAIL.sub("", plain(sentence)), name, kind, first=number == 0, follows=follows)
+        follows = phrase is not None
         if phrase is None:
             continue
-        if kind is None and number < 2:
+        if kind is None and (number < _SENTENCES_TO_DEFINE or not found):
             kind = _kind(phrase)
         found += [Clause(phrase=piece, sentence=sentence) for piece in _pieces(phrase)]
-    return Profile(name=name, doc_id=doc_id, node=node, text=text, kind=kind, clauses=tuple(found))
+    return Told(kind=kind, clauses=tuple(found))
 
 
 def _verb_phrase(plain: str, name: str, kind: Kind | None, *, first: bool, follows: bool) -> str | None:
-    """What follows the subject, if the sentence begins with the document's subject."""
+    """What follows the subject, if the sentence begins with its subject."""
     bare = plain.lstrip("\"“'")
     for start in _subjects(name, kind):
         if bare.startswith(start):
@@ -230,7 +157,9 @@ def _finite(rest: str) -> str | None:
     phrase = _ADVERB.sub("", rest.strip())
     if phrase.startswith(("guest stars ", "guest-stars ")):
         return f"stars {phrase[12:]}"
-    return phrase if phrase and is_finite(phrase.split(" ", 1)[0]) else None
+    verb, _, after = phrase.partition(" ")
+    is_verb = is_finite(verb) or (may_be_finite(verb) and after.partition(" ")[0] not in _BEHIND_NOUNS)
+    return phrase if is_verb else None
 
 
 def _same_name(full: str, name: str) -> bool:
@@ -255,7 +184,7 @@ def _kind(phrase: str) -> Kind | None:
     if not words or not words[-1].isascii() or words[-1][0].isdigit():
         return None
     head = words[-1].casefold()
-    if head in _EMPTY_KINDS or (not head.isalpha() and "-" not in head):
+    if head in EMPTY_KINDS or (not head.isalpha() and "-" not in head):
         return None
     if _SUPERLATIVE.search(" ".join(words)) or re.match(r"\d+(?:st|nd|rd|th)$", words[0]):
         words = words[-1:]
@@ -304,8 +233,7 @@ def _pieces(phrase: str) -> list[str]:
             if said.startswith("starring "):
                 found = [head, f"stars {said[9:]}"]
             else:
-                lasting = said.split(" ", 1)[0] in _LASTING
-                tense = verb if lasting or verb in ("was", "were") else {"is": "was", "are": "were"}[verb]
+                tense = verb if _lasts(said.split(" ", 1)[0], head) else _PAST_TENSE.get(verb, verb)
                 found = [head, *_coordinated(f"{tense} {said}")]
         else:
             found = _coordinated(phrase)
@@ -313,6 +241,11 @@ def _pieces(phrase: str) -> list[str]:
         found = _coordinated(phrase)
     tidy = (_TAIL.sub("", re.sub(r"^(is|was|are|were|has|had) also ", r"\1 ", piece.split("; ")[0])) for piece in found)
     return [piece for piece in tidy if len(piece.split()) >= 2]
+
+
+def _lasts(participle: str, head: str) -> bool:
+    """Whether something that is said to be done is done still: a lamp is made by a company, a film was made."""
+    return participle in _LASTING or (participle == "made" and CREATION.keys().isdisjoint(head.split()))
 
 
 def _of_subject(phrase: str, relative: re.Match[str]) -> bool:
@@ -327,13 +260,15 @@ def _coordinated(phrase: str) -> list[str]:
     auxiliary = phrase.split(" ", 1)[0]
     rest = phrase
     position = 0
-    while stop := re.compile(r",? and (?:also |later |then |subsequently |first |originally )?(\w+)").search(
-        rest, position
-    ):
+    while stop := _AND.search(rest, position):
         word = stop[1]
         before = rest[: stop.start()]
         participle = auxiliary in AUXILIARIES and is_participle(word) and _passive(before)
-        if is_finite(word) and (word in AUXILIARIES or not participle) and not word[0].isupper():
+        if (
+            _begins_clause(before, word, rest[stop.end(1) :])
+            and (word in AUXILIARIES or not participle)
+            and not word[0].isupper()
+        ):
             found.append(before)
             rest = rest[stop.start(1) :]
             auxiliary = word
@@ -349,6 +284,13 @@ def _coordinated(phrase: str) -> list[str]:
         else:
             position = stop.end()
     return [*found, rest]
+
+
+def _begins_clause(before: str, word: str, after: str) -> bool:
+    """Whether the word behind an ``and`` is a verb: ``rooms and receives 20 guests``, not ``references and characters in``."""
+    if is_finite(word) or not may_be_finite(word):
+        return is_finite(word)
+    return bool(_OBJECT.match(after) or (_ADJUNCT.match(after) and not before.endswith("s")))
 
 
 def _passive(phrase: str) -> bool:
