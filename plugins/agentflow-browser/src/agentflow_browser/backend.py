@@ -91,18 +91,17 @@ class BrowserBackend(MovingTools, LookingTools, ActingTools, FillingTools, Watch
         if not opened.ok:
             raise SandboxError(f"start_url: {opened.message}", code=opened.code, hint=opened.hint)
 
+    @classmethod
+    def can_fork(cls, config: BrowserConfig | None = None) -> bool:
+        """Only where approximate forks are allowed."""
+        return config is not None and config.approximate_forks
+
     async def fork(self, state: BrowserSession, session: Session) -> BrowserSession:
         """A session with the same cookies, storage, addresses and scroll positions, and no more than that.
 
         Raises:
-            SandboxError: ``unsupported``: approximate forks are not allowed, or there is more to it.
+            SandboxError: ``unsupported``: there is more to it.
         """
-        if not self.config.approximate_forks:
-            raise SandboxError(
-                "a browser session is forked only approximately, which is not allowed here",
-                code="unsupported",
-                hint="run its path again in a fresh session, or set approximate_forks of the backend browser",
-            )
         if state.dialog() is not None:
             raise SandboxError("a session with an open dialog cannot be forked", code="unsupported")
         async with state.lock:
@@ -133,9 +132,10 @@ class BrowserBackend(MovingTools, LookingTools, ActingTools, FillingTools, Watch
         await anyio.to_thread.run_sync(write)
 
     async def observe_end(self, state: BrowserSession, probes: Sequence[str]) -> Mapping[str, Any]:
-        """The answers of `agentflow_browser.probes` for the current tab; None for those that an open dialog bars."""
+        """The answers of `agentflow_browser.probes` for the current tab, once what is under way has come."""
         async with state.lock:
             await state.ready()
+            await state.tab.settle(self.config.settle_s)
             return {probe: await observe(state, probe) for probe in probes}
 
     async def cleanup(self, state: BrowserSession) -> None:

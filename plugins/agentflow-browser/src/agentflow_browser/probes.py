@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from agentflow_browser.snapshots import is_gone
 from agentflow_core.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -66,10 +67,14 @@ PROBES: Final[dict[str, Callable[[BrowserSession, str], Awaitable[Any]]]] = {
     "cookie": _cookie,
 }
 _BARE: Final = ("url", "title")
+#: Those that ask the page itself, which does not answer while a dialog is open.
+_ASKING: Final = frozenset(PROBES) - {"url", "cookie"}
+#: A page may go on to another document while it is asked.
+_TRIES: Final = 5
 
 
 async def observe(state: BrowserSession, probe: str) -> Any:
-    """The answer to a probe, None where nothing is there.
+    """The answer to a probe; None where nothing is there, or where an open dialog bars it.
 
     Raises:
         SandboxError: ``invalid_argument``: there is no such probe, or its selector cannot be used.
@@ -83,8 +88,10 @@ async def observe(state: BrowserSession, probe: str) -> Any:
             code="invalid_argument",
             hint="url, title, text:SELECTOR, value:SELECTOR, count:SELECTOR, storage:KEY, cookie:NAME",
         )
+    if kind in _ASKING and state.dialog() is not None:
+        return None
     try:
-        return await PROBES[kind](state, argument)
+        return await _answer(state, kind, argument)
     except Error as error:
         if kind == "storage":  # a page without an origin has none
             return None
@@ -92,3 +99,17 @@ async def observe(state: BrowserSession, probe: str) -> Any:
         raise SandboxError(
             f"the probe {probe!r} cannot be answered: {first}", code="invalid_argument", hint="is the selector right?"
         ) from error
+
+
+async def _answer(state: BrowserSession, kind: str, argument: str) -> Any:
+    """What the page says; it is asked again where it went on to another document meanwhile."""
+    from playwright.async_api import Error
+
+    for _ in range(_TRIES - 1):
+        try:
+            return await PROBES[kind](state, argument)
+        except Error as error:
+            if not is_gone(error):
+                raise
+        await state.tab.settle(state.config.settle_s)
+    return await PROBES[kind](state, argument)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import ElementHandle, Frame, Page
 
-__all__ = ["Changes", "Named", "Refused", "Registries", "Snapshot", "changes", "is_ref"]
+__all__ = ["Changes", "Named", "Refused", "Registries", "Snapshot", "changes", "is_gone", "is_ref"]
 
 
 _REF: Final = re.compile(r"(?P<prefix>g(?P<generation>\d{1,9})(?:f\d{1,9})?)e(?P<number>\d{1,9})")
@@ -178,7 +178,7 @@ class Registries:
                 )
             except Error as error:
                 self._found.pop(frame, None)
-                if attempt == _TRIES - 1 or not _is_gone(error):
+                if attempt == _TRIES - 1 or not is_gone(error):
                     raise
                 await frame.wait_for_load_state("domcontentloaded")
             else:
@@ -244,7 +244,7 @@ class Registries:
         try:
             found = await registry.handle.evaluate_handle("(registry, number) => registry.resolve(number)", number)
         except Error as error:
-            if not _is_gone(error):
+            if not is_gone(error):
                 raise
             self._found.pop(frame, None)
             return None
@@ -269,7 +269,7 @@ class Registries:
             try:
                 found = await registry.handle.evaluate("(registry, prefix) => registry.mark(prefix)", registry.prefix)
             except Error as error:
-                if not _is_gone(error):
+                if not is_gone(error):
                     raise
                 self._found.pop(frame, None)
             else:
@@ -319,8 +319,8 @@ class _Walk:
         self.refs: dict[str, Named] = {}
 
 
-def _is_gone(error: Exception) -> bool:
-    """Did the document go away, and not the page?"""
+def is_gone(error: Exception) -> bool:
+    """Whether Playwright failed since the document went away, and not the page."""
     said = str(error)
     return (
         any(
