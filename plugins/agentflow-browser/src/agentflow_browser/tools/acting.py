@@ -43,7 +43,7 @@ class ActingTools:
 
     config: BrowserConfig
 
-    @tool
+    @tool(relative=True)
     async def click(
         self,
         state: BrowserSession,
@@ -91,7 +91,7 @@ class ActingTools:
 
         return await call(state, work)
 
-    @tool(name="type")
+    @tool(name="type", relative=True)
     async def type_text(
         self,
         state: BrowserSession,
@@ -136,7 +136,7 @@ class ActingTools:
 
         return await call(state, work)
 
-    @tool
+    @tool(relative=True)
     async def press(
         self, state: BrowserSession, key: Annotated[str, Range(1, 100)], ref: Ref | None = None
     ) -> ToolResult:
@@ -160,7 +160,7 @@ class ActingTools:
 
         return await call(state, work)
 
-    @tool
+    @tool(relative=True)
     async def hover(
         self,
         state: BrowserSession,
@@ -188,7 +188,7 @@ class ActingTools:
 
         return await call(state, work)
 
-    @tool
+    @tool(relative=True)
     async def drag(
         self,
         state: BrowserSession,
@@ -232,7 +232,7 @@ class ActingTools:
 
         return await call(state, work)
 
-    @tool
+    @tool(relative=True)
     async def scroll(
         self,
         state: BrowserSession,

@@ -34,7 +34,7 @@ class FillingTools:
 
     config: BrowserConfig
 
-    @tool
+    @tool(relative=True)
     async def fill_form(
         self,
         state: BrowserSession,
@@ -67,7 +67,7 @@ class FillingTools:
 
         return await call(state, work)
 
-    @tool
+    @tool(relative=True)
     async def select(
         self,
         state: BrowserSession,
@@ -93,7 +93,7 @@ class FillingTools:
 
         return await call(state, work)
 
-    @tool
+    @tool(relative=True)
     async def check(
         self,
         state: BrowserSession,
@@ -119,7 +119,7 @@ class FillingTools:
 
         return await call(state, work)
 
-    @tool
+    @tool(relative=True)
     async def upload(
         self,
         state: BrowserSession,

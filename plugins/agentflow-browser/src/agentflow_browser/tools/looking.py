@@ -34,7 +34,7 @@ class LookingTools:
 
     config: BrowserConfig
 
-    @tool(read_only=True)
+    @tool(read_only=True, relative=True)
     async def snapshot(
         self,
         state: BrowserSession,
@@ -90,7 +90,7 @@ class LookingTools:
 
         return await call(state, work)
 
-    @tool(read_only=True)
+    @tool(read_only=True, relative=True)
     async def find(
         self,
         state: BrowserSession,
@@ -143,7 +143,7 @@ class LookingTools:
 
         return await call(state, work)
 
-    @tool(read_only=True)
+    @tool(read_only=True, relative=True)
     async def read(
         self,
         state: BrowserSession,
@@ -186,7 +186,7 @@ class LookingTools:
 
         return await call(state, work)
 
-    @tool(read_only=True)
+    @tool(read_only=True, relative=True)
     async def screenshot(
         self,
         state: BrowserSession,

@@ -63,7 +63,7 @@ class MovingTools:
 
         return await call(state, work)
 
-    @tool(timeout_s=_TOOL_S)
+    @tool(relative=True, timeout_s=_TOOL_S)
     async def back(self, state: BrowserSession) -> ToolResult:
         """Go back to the page before."""
 
@@ -72,7 +72,7 @@ class MovingTools:
 
         return await call(state, work)
 
-    @tool(timeout_s=_TOOL_S)
+    @tool(relative=True, timeout_s=_TOOL_S)
     async def forward(self, state: BrowserSession) -> ToolResult:
         """Go forward again, after going back."""
 
@@ -81,7 +81,7 @@ class MovingTools:
 
         return await call(state, work)
 
-    @tool(timeout_s=_TOOL_S)
+    @tool(relative=True, timeout_s=_TOOL_S)
     async def reload(self, state: BrowserSession) -> ToolResult:
         """Load the page again."""
 
@@ -90,7 +90,7 @@ class MovingTools:
 
         return await call(state, work)
 
-    @tool(timeout_s=_TOOL_S)
+    @tool(relative=True, timeout_s=_TOOL_S)
     async def tabs(
         self,
         state: BrowserSession,

@@ -33,7 +33,7 @@ class WatchingTools:
 
     config: BrowserConfig
 
-    @tool(timeout_s=_TOOL_S)
+    @tool(relative=True, timeout_s=_TOOL_S)
     async def wait(
         self,
         state: BrowserSession,
@@ -93,7 +93,7 @@ class WatchingTools:
 
         return await call(state, work)
 
-    @tool
+    @tool(relative=True)
     async def dialog(
         self, state: BrowserSession, accept: bool = True, text: Annotated[str, Range(0, 10_000)] | None = None
     ) -> ToolResult:
@@ -124,7 +124,7 @@ class WatchingTools:
 
         return await call(state, work, with_dialog=True)
 
-    @tool(read_only=True, timeout_s=_TOOL_S)
+    @tool(read_only=True, relative=True, timeout_s=_TOOL_S)
     async def downloads(self, state: BrowserSession) -> ToolResult:
         """List what was downloaded; files are in the session's folder."""
 
@@ -139,7 +139,7 @@ class WatchingTools:
 
         return await call(state, work, with_dialog=True)
 
-    @tool(read_only=True)
+    @tool(read_only=True, relative=True)
     async def console(
         self,
         state: BrowserSession,
@@ -161,7 +161,7 @@ class WatchingTools:
 
         return await call(state, work, with_dialog=True)
 
-    @tool(read_only=True)
+    @tool(read_only=True, relative=True)
     async def requests(
         self,
         state: BrowserSession,
@@ -198,7 +198,7 @@ class WatchingTools:
 
         return await call(state, work, with_dialog=True)
 
-    @tool
+    @tool(relative=True)
     async def evaluate(self, state: BrowserSession, script: Annotated[str, Range(1, 100_000)]) -> ToolResult:
         """Run JavaScript in the page: an expression or a function; its value is answered as JSON.
 
