@@ -375,3 +375,25 @@ def test_a_configuration_that_names_a_server_is_not_served(cli):
     ran = cli("serve", "--set", "url=http://127.0.0.1:18890")
     assert ran.code == 2
     assert "leave url out to serve here" in ran.err
+
+
+@pytest.mark.parametrize(
+    "begin", [b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ", b"GET /healthz?"], ids=["header", "line"]
+)
+async def test_a_head_without_an_end_is_refused(serve, begin):
+    server = serve()
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        with anyio.fail_after(30):
+            await stream.send(begin)
+            sent, refused = 0, False
+            while not refused:
+                try:
+                    await stream.send(b"x" * 8192)
+                    sent += 8192
+                except anyio.BrokenResourceError:
+                    refused = True
+                assert sent < 50_000_000
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        long = {"X-Long": "x" * 30_000}
+        for _ in range(2):  # on one connection: each head counts for itself
+            assert (await client.get("/healthz", headers=long)).status_code == 200

@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import uvicorn
@@ -135,7 +135,7 @@ def http_config(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
     """How uvicorn serves an application here."""
     return uvicorn.Config(
         app,
-        http="httptools" if find_spec("httptools") else "h11",
+        http=_protocol(),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -146,6 +146,14 @@ def http_config(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
         timeout_graceful_shutdown=_SENDING_S,
         backlog=_BACKLOG,
     )
+
+
+def _protocol() -> Any:
+    if find_spec("httptools") is None:
+        return "h11"
+    from agentflow_core.sandbox.server.heads import BoundedHeads  # needs httptools
+
+    return BoundedHeads
 
 
 class _HttpServer(uvicorn.Server):
