@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -29,12 +31,13 @@ class BlobStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._lock = Lock()  # a blob is not discarded in the moment in which it is put again
 
     def put(self, data: bytes) -> str:
         """Store the bytes and return their hash. Raises `StorageError` when the disk refuses."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._path(sha256)
-        if path.exists():
+        if self._renewed(path):
             return sha256
         temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")  # of this call alone: threads write too
         try:
@@ -64,6 +67,31 @@ class BlobStore:
         if hashlib.sha256(data).hexdigest() != sha256:
             raise DataError(f"{path}: the blob does not hold what its name says")
         return data
+
+    def discard(self, older_than_s: float) -> int:
+        """Remove the blobs that nobody has put for so many seconds, and return how many those were.
+
+        Only where this object is the only one that puts.
+        """
+        limit = time.time() - older_than_s
+        found = 0
+        for path in self.root.glob("??/*"):
+            with self._lock, suppress(FileNotFoundError):
+                if path.stat().st_mtime < limit:
+                    path.unlink()
+                    found += 1
+        return found
+
+    def _renewed(self, path: Path) -> bool:
+        """Whether the blob is there; if so, it counts as put now."""
+        try:
+            with self._lock:
+                os.utime(path)
+        except FileNotFoundError:
+            return False
+        except OSError:  # somebody else's
+            return path.exists()
+        return True
 
     def __contains__(self, sha256: str) -> bool:
         return self._path(sha256).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -37,18 +38,30 @@ def test_what_is_put_comes_back_by_its_hash(tmp_path_factory: pytest.TempPathFac
     assert store.get(sha256) == data
 
 
-def test_putting_again_changes_nothing(store: BlobStore):
+def test_putting_again_writes_nothing(store: BlobStore):
     sha256 = store.put(b"text")
     (name,) = files(store)
     before = (store.root / name).stat()
     assert store.put(b"text") == sha256
     assert files(store) == [f"{sha256[:2]}/{sha256[2:]}"]
-    assert (store.root / name).stat().st_mtime_ns == before.st_mtime_ns
+    assert (store.root / name).stat().st_ino == before.st_ino
 
 
 def test_nothing_is_made_before_something_is_put(store: BlobStore):
     assert "0" * 64 not in store
     assert not store.root.exists()
+
+
+def test_what_nobody_has_put_for_long_is_discarded(store: BlobStore):
+    kept, again, left = (store.put(data) for data in (b"kept", b"again", b"left"))
+    for sha256 in (again, left):
+        os.utime(store.root / sha256[:2] / sha256[2:], (0, 0))
+    store.put(b"again")
+    assert store.discard(60) == 1
+    assert (kept in store, again in store, left in store) == (True, True, False)
+    assert store.put(b"left") == left
+    assert store.get(left) == b"left"
+    assert store.discard(60) == 0
 
 
 def test_many_threads_put_the_same_blobs_at_once(store: BlobStore):

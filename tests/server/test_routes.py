@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import anyio
 import pytest
 
 from agentflow_core.sandbox.server.routes import OPERATIONS
@@ -347,6 +348,19 @@ async def test_backends_are_warmed_up_on_demand(opened):
         status = envelope(await client.get("/v1/capabilities")).data["status"]["backends"]
     assert (answer.status_code, unknown.status_code, everything.status_code) == (200, 404, 200)
     assert status["glossary"]["state"] == "ready"
+
+
+async def test_an_artifact_is_kept_for_its_time_only(opened):
+    async with opened(artifact_ttl_s=1) as client:
+        result = envelope(await client.call("probe:big", {"size": 100_000}))
+        path = f"/v1/artifacts/{result.truncation.artifact}"
+        assert (await client.get(path)).status_code == 200
+        with anyio.fail_after(30):
+            while (await client.get(path)).status_code != 404:
+                pass
+        again = envelope(await client.call("probe:big", {"size": 100_000}))
+        assert again.truncation == result.truncation
+        assert (await client.get(path)).status_code == 200
 
 
 async def test_an_artifact_is_read_whole_or_by_range(opened):

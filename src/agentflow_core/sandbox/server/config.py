@@ -30,6 +30,9 @@ class ServerConfig:
     worker_lost_s: float = option(
         WORKER_LOST_S, help="seconds without a heartbeat after which the sessions of a worker are closed", at_least=0.1
     )
+    artifact_ttl_s: float = option(
+        3600.0, help="seconds that an artifact is kept after a result has named it last", at_least=0.1
+    )
     engines: int = option(1, help="server processes, each with sessions of its own", at_least=1, at_most=64)
 
 

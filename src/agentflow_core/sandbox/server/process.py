@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 import uvicorn
 
 from agentflow_core.blobs import BlobStore
@@ -43,6 +44,7 @@ _KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none 
 _SENDING_S = 5  # for answers that are ready when the server stops
 _HARD_S = 5.0  # for the cleanup of sessions after a second signal, and beyond what limits allow after the first
 _BACKLOG = 2048
+_DISCARD_S = 300.0  # between two looks for artifacts whose time is over
 
 
 class Ending:
@@ -99,10 +101,11 @@ async def opened_app(
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[App]:
     """The application over an engine that is open. At the end calls are cancelled and sessions cleaned up."""
+    blobs = BlobStore(artifacts)
     engine = SandboxEngine(
         catalog,
         state_dir=config.state_dir or default_state_dir(),
-        blobs=BlobStore(artifacts),
+        blobs=blobs,
         limits=config.limits,
         launcher=config.launcher,
         clock=clock,
@@ -115,6 +118,7 @@ async def opened_app(
     # MCP ends last: until then it sends what the engine's end has answered
     async with mcp.running(), engine, anyio.create_task_group() as tasks:
         tasks.start_soon(_sweep, handlers, config.server.worker_lost_s / 4)
+        tasks.start_soon(_discard, blobs, config.server.artifact_ttl_s)
         yield App(handlers, mcp, tokens, guard)
         tasks.cancel_scope.cancel()
 
@@ -146,6 +150,12 @@ def http_config(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
         timeout_graceful_shutdown=_SENDING_S,
         backlog=_BACKLOG,
     )
+
+
+async def _discard(blobs: BlobStore, ttl_s: float) -> None:
+    while True:
+        await anyio.sleep(min(ttl_s / 10, _DISCARD_S))
+        await anyio.to_thread.run_sync(blobs.discard, ttl_s, abandon_on_cancel=True)
 
 
 def _protocol() -> Any:
