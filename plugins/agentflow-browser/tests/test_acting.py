@@ -94,6 +94,32 @@ async def test_what_opens_in_a_new_tab_is_acted_on(site, browse):
         assert (await do("tabs", action="select", tab=9)).code == "not_found"
 
 
+async def test_a_page_opens_tabs_when_it_is_acted_on_and_not_of_its_own_accord(site, browse):
+    site.pages["/"] = "<title>First</title><script>for (let n = 0; n < 50; n++) open('/second')</script>words"
+    site.pages["/second"] = "<title>Second</title>"
+    async with browse() as do:
+        seen = await do("navigate", url=site.url)
+        assert seen.data["title"] == "First"
+        assert len((await do("tabs")).data["tabs"]) == 1
+    assert not site.was_asked("/second")
+
+
+async def test_a_session_has_no_more_than_so_many_tabs(site, browse):
+    site.pages["/"] = "<title>First</title><a target=_blank href=/second>open</a>"
+    site.pages["/second"] = "<title>Second</title>"
+    async with browse() as do:
+        for _ in range(19):
+            assert (await do("tabs", action="new", url=f"{site.url}/")).ok
+        refused = await do("click", selector="a")
+        assert refused.data["effect"]["new_tab"] is None
+        assert refused.data["title"] == "First"
+        assert "a new tab was closed at once" in refused.text
+        assert len((await do("tabs")).data["tabs"]) == 20
+        assert (await do("tabs", action="new")).code == "quota_exceeded"
+        await do("tabs", action="close", tab=1)
+        assert (await do("click", selector="a")).data["title"] == "Second"
+
+
 async def test_history_goes_back_and_forward_and_ends(site, browse):
     site.pages |= {"/a": "<title>A</title>", "/b": "<title>B</title>"}
     async with browse() as do:
@@ -301,7 +327,7 @@ async def test_a_fork_has_cookies_storage_and_place_where_that_is_allowed(site, 
         assert (await do.sandbox.execute("browser:scroll", {"dy": 1}, session=child.id)).data["scroll"]["y"] == 701
     async with browse() as do:
         seen = await do("navigate", url=site.url)
-        with pytest.raises(SandboxError, match="approximately") as caught:
+        with pytest.raises(SandboxError, match="cannot fork") as caught:
             await do.sandbox.fork(seen.session_id)
     assert caught.value.code == "unsupported"
     assert re.search("fresh session", caught.value.hint)

@@ -69,6 +69,18 @@ async def test_a_page_that_crashes_is_opened_again_and_its_session_goes_on(site,
         assert "restored" not in (await sandbox.execute("browser:snapshot")).data
 
 
+async def test_a_page_that_crashes_among_as_many_as_may_be_is_opened_again(watched):
+    async with watched() as (sandbox, states):
+        for _ in range(20):
+            await sandbox.execute("browser:tabs", {"action": "new"})
+        await sandbox.execute("browser:navigate", {"url": "data:text/html,<title>Last</title>"})
+        states[0].tab.crashed = True
+        again = await sandbox.execute("browser:snapshot")
+        assert again.text.startswith("[The page had crashed")
+        assert again.data["title"] == "Last"
+        assert len(states[0].tabs) == 20
+
+
 @pytest.mark.parametrize("what", ["chromium", "all with its driver"])
 async def test_a_browser_that_is_killed_is_replaced_with_cookies_and_storage(site, watched, what):
     site.pages["/"] = PAGE
@@ -87,6 +99,33 @@ async def test_a_browser_that_is_killed_is_replaced_with_cookies_and_storage(sit
         assert "visit 2 c=1" in again.text
         assert states[0].process is not old
     assert not list((old.home.parent.parent).iterdir())
+
+
+async def test_a_tab_that_opens_after_a_crash_is_still_told(site, watched):
+    site.pages |= {"/": "<a target=_blank href=/second>open</a>", "/second": "<title>Second</title>"}
+    async with watched() as (sandbox, states):
+        await sandbox.execute("browser:navigate", {"url": site.url})
+        first = await sandbox.execute("browser:click", {"selector": "a"})
+        assert first.data["effect"]["new_tab"] == 2
+        await sandbox.execute("browser:navigate", {"url": site.url})
+        await states[0].process.browser.close()
+        assert (await sandbox.execute("browser:snapshot")).data["restored"]
+        again = await sandbox.execute("browser:click", {"selector": "a"})
+        assert again.data["effect"]["new_tab"] == 4
+        assert again.data["title"] == "Second"
+
+
+async def test_the_tabs_of_a_session_are_counted_apart_from_its_neighbours(watched):
+    async with watched() as (sandbox, states):
+        for worker, tabs in (("w0", 0), ("w1", 2)):
+            for _ in range(tabs or 1):
+                await sandbox.worker(worker).execute("browser:tabs", {"action": "new" if tabs else "list"})
+        process = states[0].process
+        assert states[1].process is process
+        names = [await process.name_of(each.context, each.tab.page) for each in states]
+        assert [await process.tabs_of(name) for name in names] == [1, 3]
+        await sandbox.worker("w1").execute("browser:tabs", {"action": "close"})
+        assert [await process.tabs_of(name) for name in names] == [1, 2]
 
 
 async def test_a_browser_takes_so_many_sessions_and_then_another_takes_over(watched):

@@ -188,12 +188,19 @@ class Before:
     snapshot: Snapshot | None
     url: str
     tabs: int
+    refused_tabs: int
     downloads: int
 
 
 def before(state: BrowserSession, tab: Tab) -> Before:
     """How things stand now."""
-    return Before(snapshot=tab.last, url=tab.page.url, tabs=state.new_tabs, downloads=len(state.downloads.all))
+    return Before(
+        snapshot=tab.last,
+        url=tab.page.url,
+        tabs=state.new_tabs,
+        refused_tabs=state.refused_tabs,
+        downloads=len(state.downloads.all),
+    )
 
 
 async def act(state: BrowserSession, tab: Tab, work: Callable[[], Awaitable[Any]], done: str) -> ToolResult:
@@ -233,6 +240,8 @@ async def outcome(state: BrowserSession, tab: Tab, began: Before, done: str) -> 
     notes = [done]
     if new_tab:
         notes.append(f"a new tab opened: {shown.number}; calls act on it now")
+    if state.refused_tabs > began.refused_tabs:
+        notes.append("a new tab was closed at once: as many are open as may be; browser:tabs closes others")
     notes += [f"download {each['state']}: {each['path'] or each['name']} {each['reason']}".rstrip() for each in fetched]
     if (opened := state.dialog()) is not None:
         effect |= {"dialog": opened.describe_dialog(), "changed": True}

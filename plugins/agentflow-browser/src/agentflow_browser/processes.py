@@ -29,7 +29,7 @@ from agentflow_core.sandbox.launchers.uids import UidRange
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from playwright.async_api import Browser
+    from playwright.async_api import Browser, BrowserContext, CDPSession, Page
 
     from agentflow_browser.config import BrowserConfig
     from agentflow_core.sandbox.backend import BackendContext
@@ -53,6 +53,8 @@ _ARGS: Final = (
     # names are looked up by the proxy alone
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+#: What Playwright would have and we will not: pages that open windows of their own accord, without end.
+_WITHOUT: Final = ("--disable-popup-blocking",)
 _START_S: Final = 60.0
 _STOP_S: Final = 10.0
 _FIRST_PORT: Final = 10_000
@@ -100,10 +102,13 @@ def find_chromium(config: BrowserConfig) -> str | None:
 class BrowserProcess:
     """See the module. Whoever started it closes it."""
 
-    def __init__(self, number: int, way: Way, browser: Browser, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, number: int, way: Way, browser: Browser, devtools: CDPSession, folder: Path, stack: AsyncExitStack
+    ) -> None:
         self.number = number
         self.way = way
         self.browser = browser
+        self._devtools = devtools
         self.home = folder / "home"
         self.sessions = 0  #: that it serves now
         self.served = 0  #: that it has begun to serve
@@ -151,20 +156,35 @@ class BrowserProcess:
                         headless=config.headless,
                         chromium_sandbox=way.has_sandbox,
                         args=list(_ARGS),
+                        ignore_default_args=list(_WITHOUT),
                         downloads_path=home,
                         env=dict(_env(home, folder.name)),
                         handle_sighup=False,
                         handle_sigint=False,
                         handle_sigterm=False,
                     )
+                    devtools = await browser.new_browser_cdp_session()
             except TimeoutError:
                 raise _unavailable(f"it did not start within {_START_S:g} s", executable) from None
             except Exception as error:
                 raise _unavailable(str(error), executable) from error
             stack.push_async_callback(_bounded, browser.close)
-            process = cls(number, way, browser, folder, stack)
+            process = cls(number, way, browser, devtools, folder, stack)
             process._stack = stack.pop_all()
             return process
+
+    async def name_of(self, context: BrowserContext, page: Page) -> str:
+        """What Chromium calls a context, which never changes; asked of one of its pages."""
+        devtools = await context.new_cdp_session(page)
+        try:
+            return str((await devtools.send("Target.getTargetInfo"))["targetInfo"]["browserContextId"])
+        finally:
+            await devtools.detach()
+
+    async def tabs_of(self, name: str) -> int:
+        """How many tabs a context has, as Chromium knows them: by one question, whatever its pages are busy with."""
+        targets = (await self._devtools.send("Target.getTargets"))["targetInfos"]
+        return sum(target["type"] == "page" and target.get("browserContextId") == name for target in targets)
 
     async def listener(self) -> socket.socket:
         """A socket that listens where the browser finds it, at 127.0.0.1.

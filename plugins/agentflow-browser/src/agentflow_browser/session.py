@@ -86,14 +86,17 @@ class BrowserSession:
         self.dialog_opened = anyio.Event()
         self.downloads = Downloads(folder, config.download_bytes)
         self.new_tabs = 0  #: how many have opened by themselves
+        self.refused_tabs = 0  #: how many of those were closed at once, since there were too many
         self.state: Any = settings.storage_state
         self._current: Tab | None = None
         self._browsers = browsers
         self._process: BrowserProcess | None = None
         self._context: BrowserContext | None = None
+        self._context_name = ""  # for Chromium; asked for when its tabs are counted first
         self._proxy_scope: CancelScope | None = None
         self._generation = 0
         self._tab_number = 0
+        self._opening = 0  # tabs of our own, which are told of as those that pages open
         self._lost_url = ""
         self._tab_came = anyio.Event()
         self._untold = 0  # tabs of which nothing came when it was waited for, such as those that were blocked
@@ -194,6 +197,7 @@ class BrowserSession:
         from playwright.async_api import Error
 
         context, self._context = self._context, None
+        self._context_name = ""
         process, self._process = self._process, None
         self.tabs.clear()
         with CancelScope(shield=True):
@@ -212,17 +216,27 @@ class BrowserSession:
     async def new_tab(self) -> Tab:
         """Open a tab, and act on it from now on."""
         before = self.new_tabs
-        page = await self.context.new_page()
+        self._opening += 1
+        try:
+            page = await self.context.new_page()
+        finally:
+            self._opening -= 1
         self.new_tabs = before
         tab = next((tab for tab in self.tabs if tab.page == page), None) or self._add(page)
         self._current = tab
         return tab
 
     def _on_page(self, page: Page) -> None:
-        if all(tab.page != page for tab in self.tabs):
-            self._current = self._add(page)
-            self.new_tabs += 1
-            self._tab_came.set()
+        if any(tab.page == page for tab in self.tabs):
+            return
+        if not self.has_room and not self._opening:
+            self.refused_tabs += 1
+            if self._context is not None and self._tasks is not None:
+                self._tasks.start_soon(_close, page, name=f"tab of {self.id}")
+            return
+        self._current = self._add(page)
+        self.new_tabs += 1
+        self._tab_came.set()
 
     async def tabs_told(self) -> None:
         """Wait for what pages have opened by now: Chromium knows of a tab some time before Playwright tells of it."""
@@ -241,13 +255,9 @@ class BrowserSession:
 
     async def _open_tabs(self) -> int:
         """How many tabs the context has, as Chromium knows them."""
-        devtools = await self.context.new_cdp_session(self.tab.page)
-        try:
-            mine = (await devtools.send("Target.getTargetInfo"))["targetInfo"].get("browserContextId")
-            targets = (await devtools.send("Target.getTargets"))["targetInfos"]
-        finally:
-            await devtools.detach()
-        return sum(target["type"] == "page" and target.get("browserContextId") == mine for target in targets)
+        if not self._context_name:
+            self._context_name = await self.process.name_of(self.context, self.tab.page)
+        return await self.process.tabs_of(self._context_name)
 
     def _add(self, page: Page) -> Tab:
         self._tab_number += 1
@@ -295,8 +305,7 @@ class BrowserSession:
             if tab in self.tabs:
                 self.tabs.remove(tab)
             if not tab.page.is_closed():
-                with anyio.move_on_after(_CLOSE_S):
-                    await tab.page.close()
+                await _close(tab.page)
             self.select(fresh)
             why = "The page had crashed" if tab.crashed else "The page had closed itself"
             return await self._back_to(url, why)
@@ -351,3 +360,13 @@ class BrowserSession:
     def has_room(self) -> bool:
         """May another tab be opened?"""
         return len(self.tabs) < _MOST_TABS
+
+
+async def _close(page: Page) -> None:
+    from playwright.async_api import Error
+
+    with anyio.move_on_after(_CLOSE_S):
+        try:
+            await page.close()
+        except Error as error:
+            _log.debug("a tab was gone before it was closed: %s", error)
