@@ -163,6 +163,27 @@ async def test_a_program_that_is_not_there_is_not_found(desktop):
     async with desktop() as it:
         result = await it.call("launch", program="no-such-program")
         assert (result.code, "no-such-program" in result.message) == ("not_found", True)
+        assert result.hint == "names that are configured: terminal"
+    async with desktop(xvnc={"programs": {}}) as it:
+        result = await it.call("launch", program="terminal")
+        assert result.code == "not_found"
+        assert result.hint == "names that are configured: none; they are set by xvnc.programs"
+
+
+async def test_a_program_is_started_by_its_name_or_by_a_command_line(desktop):
+    async with desktop(xvnc={"programs": {"notes": "xterm -T notes"}}, apps=("notes",)) as it:
+        for program in ("notes", "xterm -T 'other notes'"):
+            await it.done("launch", program=program)
+        titles = [each["title"] for each in (await it.done("windows")).data["windows"]]
+        assert sorted(titles) == ["notes", "notes", "other notes"]
+
+
+async def test_a_program_does_not_wait_long_for_a_window_manager_that_is_busy(desktop):
+    begin = "xterm -e sh -c 'echo {} >> order; sleep 60' &"
+    async with desktop() as it:
+        patient, soon = f"env -u XENVIRONMENT {begin.format('patient')}", begin.format("soon")
+        await it.done("exec", command=f"kill -STOP $(pidof openbox); {patient} {soon}")
+        assert await it.until("cat order", "soon\npatient\n") == "soon\npatient\n"
 
 
 async def test_steps_are_done_in_turn(pad):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,18 @@ async def test_the_doctor_says_which_server_there_is():
     works, said = await check_machines()
     assert works
     assert re.search(r"TigerVNC \d", said)
+
+
+async def test_the_doctor_says_which_whole_machines_there_are(tmp_path, monkeypatch, missing):
+    if shutil.which("qemu-img") is None:
+        missing("no QEMU: apt-get install qemu-system-x86 qemu-utils")
+    monkeypatch.setenv("AGENTFLOW_VM_IMAGES", str(tmp_path))
+    assert f"without an image in {tmp_path}: python -m agentflow_vm build-image" in (await check_machines())[1]
+    (tmp_path / "desktop-1").mkdir()
+    (tmp_path / "desktop-1" / "image.json").write_text("{}")
+    assert f"with 1 image in {tmp_path}" in (await check_machines())[1]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "apt-get install qemu-system-x86 qemu-utils" in (await check_machines())[1]
 
 
 def test_every_setting_and_tool_stands_in_the_readme():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio
@@ -14,6 +13,7 @@ from agentflow_vm.config import VmConfig
 from agentflow_vm.hands import Hands
 from agentflow_vm.machines.machine import MachineContext
 from agentflow_vm.machines.opening import machine_of
+from agentflow_vm.machines.settings import argv_of
 from agentflow_vm.probes import observed, windows_of
 from agentflow_vm.recording import Recording
 from agentflow_vm.results import effect_result, image, ran_result, same_effect, shot_result
@@ -67,12 +67,13 @@ class VmBackend(Hands, Backend):
         """Release the keys and end the machine."""
         await state.aclose()
 
+    @classmethod
+    def can_fork(cls, config: VmConfig | None = None) -> bool:
+        """Only where whole machines are copied."""
+        return config is not None and config.machine == "qemu"
+
     async def fork(self, state: VmSession, session: Session) -> VmSession:
-        """A machine in the same state, where the machine can be copied."""
-        if not state.machine.has_snapshots:
-            raise SandboxError(
-                f"the machine {state.machine.kind!r} cannot be copied", code="unsupported", hint="machine: qemu can"
-            )
+        """A machine in the same state."""
         machine = await state.machine.fork(self._context(session))
         child = await opened(machine, self.config, is_running=True)
         session.data.update(self._about(child))
@@ -90,7 +91,7 @@ class VmBackend(Hands, Backend):
         """What is there at the end: see `agentflow_vm.probes`."""
         return await observed(state, probes)
 
-    @tool(read_only=True)
+    @tool(read_only=True, relative=True)
     async def screenshot(
         self,
         state: VmSession,
@@ -108,7 +109,7 @@ class VmBackend(Hands, Backend):
         size = (max(1, round(box.width * factor)), max(1, round(box.height * factor)))
         return shot_result(state, await state.shot(box, size))
 
-    @tool(read_only=True)
+    @tool(read_only=True, relative=True)
     async def zoom(self, state: VmSession, region: Region) -> ToolResult:
         """Look at a part of the screen, enlarged.
 
@@ -119,7 +120,7 @@ class VmBackend(Hands, Backend):
         factor = max(1.0, min(4.0, 1024 / max(box.width, box.height)))
         return shot_result(state, await state.shot(box, (round(box.width * factor), round(box.height * factor))))
 
-    @tool(compare=same_effect, timeout_s=_TOOL_S)
+    @tool(relative=True, compare=same_effect, timeout_s=_TOOL_S)
     async def wait(
         self,
         state: VmSession,
@@ -157,7 +158,7 @@ class VmBackend(Hands, Backend):
         stable = came if until == "stable" else None
         return ToolResult.success({"stable": stable, "changed": changed, "waited_ms": waited}, text=said)
 
-    @tool
+    @tool(relative=True)
     async def clipboard(self, state: VmSession, text: Annotated[str, Range(0, 1_000_000)] | None = None) -> ToolResult:
         """Read the clipboard of the desktop, or put a text into it.
 
@@ -183,26 +184,22 @@ class VmBackend(Hands, Backend):
         """
         if "\0" in program:
             return _holds_nul("program")
-        line = self.config.xvnc.programs.get(program, program)
-        try:
-            argv = tuple(shlex.split(line))
-        except ValueError as error:
-            return ToolResult.failure("invalid_argument", f"program: {error}", hint="close the quotes")
-        if not argv:
-            return ToolResult.failure("invalid_argument", "program: is empty", hint="name a program")
-        before = len(await windows_of(state))
+        argv = argv_of(program, state.machine.programs)
+        before = await _count_windows(state)
         pid, found = 0, before
 
         async def start(_: object) -> None:
             nonlocal pid, found
-            pid = await state.guest.launch(argv)
-            found = len(await windows_of(state, least=before + 1, timeout_s=timeout_s))
+            pid = await _launched(state, argv)
+            if before is not None:
+                found = await _count_windows(state, least=before + 1, timeout_s=timeout_s)
 
         effect = await state.do(start)
-        said = f"started {argv[0]}" + ("" if found > before else ", which has opened no window yet")
+        is_open = before is None or found is None or found > before
+        said = f"started {argv[0]}" + ("" if is_open else ", which has opened no window yet")
         return effect_result(said, effect, {"pid": pid, "windows": found})
 
-    @tool(read_only=True)
+    @tool(read_only=True, relative=True)
     async def windows(self, state: VmSession) -> ToolResult:
         """List the windows on the desktop: titles, places and sizes, and which one is active."""
         found = await windows_of(state)
@@ -231,7 +228,7 @@ class VmBackend(Hands, Backend):
         seconds = self.config.exec_timeout_s if timeout_s is None else timeout_s
         return ran_result(await state.guest.run(("/bin/sh", "-c", command), timeout_s=seconds), seconds)
 
-    @tool(timeout_s=_TOOL_S)
+    @tool(relative=True, timeout_s=_TOOL_S)
     async def record(
         self,
         state: VmSession,
@@ -259,7 +256,7 @@ class VmBackend(Hands, Backend):
         told = {"recording": False, "frames": count, "complete": not recording.is_full}
         return ToolResult.success(told, text="The recording has ended.", content=[image(data)])
 
-    @tool(timeout_s=_TOOL_S)
+    @tool(relative=True, timeout_s=_TOOL_S)
     async def snapshot(self, state: VmSession, name: Name = "default") -> ToolResult:
         """Keep the whole state of the machine, to go back to it by vm:restore.
 
@@ -270,7 +267,7 @@ class VmBackend(Hands, Backend):
         await state.machine.snapshot(name)
         return ToolResult.success({"name": name}, text=f"The state is kept as {name!r}.")
 
-    @tool(timeout_s=_TOOL_S)
+    @tool(relative=True, timeout_s=_TOOL_S)
     async def restore(self, state: VmSession, name: Name = "default") -> ToolResult:
         """Go back to a state that vm:snapshot has kept.
 
@@ -292,3 +289,25 @@ class VmBackend(Hands, Backend):
 
 def _holds_nul(name: str) -> ToolResult:
     return ToolResult.failure("invalid_argument", f"{name}: holds a NUL character", hint="leave it out")
+
+
+async def _count_windows(state: VmSession, **until: Any) -> int | None:
+    """How many windows there are; None where nobody can look."""
+    try:
+        return len(await windows_of(state, **until))
+    except SandboxError as error:
+        if error.code == "unsupported" and state.machine.guest is not None:
+            return None
+        raise
+
+
+async def _launched(state: VmSession, argv: tuple[str, ...]) -> int:
+    """Start a program; a name that means none is answered with those that do."""
+    try:
+        return await state.guest.launch(argv)
+    except SandboxError as error:
+        if error.code != "not_found":
+            raise
+        machine = state.machine
+        known = ", ".join(sorted(machine.programs)) or f"none; they are set by {machine.kind}.programs"
+        raise SandboxError(error.message, code=error.code, hint=f"names that are configured: {known}") from error

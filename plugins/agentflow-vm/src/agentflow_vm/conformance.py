@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from agentflow_core.sandbox.launchers import LauncherConfig, Limits
+from agentflow_core.testing.shell_canaries import shell_canaries
 from agentflow_core.testing.subjects import Call, Canary, Subject
 from agentflow_vm.backend import VmBackend
 from agentflow_vm.config import VmConfig, XvncConfig
@@ -24,19 +25,9 @@ def _exec(command: str) -> tuple[Call, ...]:
     return (("exec", {"command": command}),)
 
 
-_SERVE: Final = """
-import os, socket, sys
-server = socket.create_server(("127.0.0.1", 4713))
-if os.fork() == 0:
-    os.setsid()
-    while True:
-        server.accept()[0].sendall(sys.argv[1].encode())
-"""
-_ASK: Final = "import socket; print(socket.create_connection(('127.0.0.1', 4713), 5).recv(100).decode())"
-
-
-def _python(code: str, *arguments: str) -> tuple[Call, ...]:
-    return _exec(shlex.join(("/usr/bin/python3", "-I", "-S", "-c", code, *arguments)) + " 2>&1")
+def _apart(command: str) -> tuple[Call, ...]:
+    """A command line in a session of its own, so that what it leaves behind is not ended with it."""
+    return _exec(f"setsid --wait sh -c {shlex.quote(command)} 2>&1")
 
 
 _OWN: Final[Mapping[str, Canary]] = {
@@ -48,17 +39,6 @@ _OWN: Final[Mapping[str, Canary]] = {
         plant=lambda text: (("launch", {"program": f"xterm -T {text}"}),), look=(("windows", {}),), is_forked=False
     ),
 }
-_CONFINED: Final[Mapping[str, Canary]] = {
-    "temporary files": Canary(
-        plant=lambda text: _exec(f"echo {text} >> /tmp/canary"), look=_exec("cat /tmp/*"), is_forked=False
-    ),
-    "processes": Canary(
-        plant=lambda text: _exec(f"setsid sh -c 'sleep 600; : {text}' > /dev/null 2>&1 &"),
-        look=_exec("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"),
-        is_forked=False,
-    ),
-    "ports": Canary(plant=lambda text: _python(_SERVE, text), look=_python(_ASK), is_forked=False),
-}
 
 #: Commands that take all that they get, or turn against the display, its supervisor and its channels.
 HOSTILE: Final[Mapping[str, str]] = {
@@ -69,12 +49,12 @@ HOSTILE: Final[Mapping[str, str]] = {
     "kill everything": "kill -9 -1; sleep 60",
     "stop everything": "kill -STOP -1; sleep 60",
     "kill the display": "pkill -9 Xtigervnc || killall -9 Xtigervnc; kill -9 $(pidof Xtigervnc); sleep 1",
-    "stop the display": "kill -STOP $(pidof Xtigervnc); sleep 60",
+    "stop the display": "kill -STOP $(pidof Xtigervnc)",
     "answer for the supervisor": 'for out in /proc/[0-9]*/fd/1; do echo \'{"id": 1, "code": [[\' > $out; done; sleep 60',
     "babble for the supervisor": "for out in /proc/[0-9]*/fd/1; do cat /dev/zero > $out & done; sleep 60",
     "steal what the supervisor is told": "for in in /proc/[0-9]*/fd/0; do cat $in > /dev/null & done; sleep 60",
     "windows without end": "while :; do xterm & done",
-    "another display": "rm -rf .desktop; ln -s / .desktop; sleep 60",
+    "another display": "rm -rf .desktop; ln -s / .desktop",
 }
 
 
@@ -100,12 +80,12 @@ def vm_subject(launcher: LauncherConfig) -> Subject:
             ("clipboard", {}),
             ("windows", {}),
             ("exec", {"command": "cat greeting; exit 3"}),
-            ("launch", {"program": "true", "timeout_s": 0.1}),
+            ("launch", {"program": "true", "timeout_s": 0.0}),
             ("record", {"action": "start"}),
             ("actions", {"steps": [{"tool": "move", "x": 1, "y": 1}, {"tool": "screenshot", "scale": 0.5}]}),
             ("record", {"action": "stop"}),
         ),
-        canaries={**_OWN, **(_CONFINED if is_confined else {})},
+        canaries={**_OWN, **(shell_canaries(_apart) if is_confined else {})},
         hostile={what: ("exec", {"command": command}) for what, command in HOSTILE.items()},
         slow=("exec", {"command": "sleep 60 & sleep 60"}),
         loud=("exec", {"command": "head -c 40000 /dev/zero | tr '\\0' x"}),

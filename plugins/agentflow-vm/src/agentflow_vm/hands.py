@@ -49,7 +49,7 @@ class Hands:
             state.shown(shot.frame_id)
         return effect_result(said, effect, more, shot)
 
-    @tool(compare=same_effect)
+    @tool(relative=True, compare=same_effect)
     async def click(
         self,
         state: VmSession,
@@ -89,7 +89,7 @@ class Hands:
         did = {"click": times, "down": "pressed", "up": "let go"}[press]
         return await self._act(state, f"{did} {button} at ({x}, {y})", work, observe)
 
-    @tool(compare=same_effect)
+    @tool(relative=True, compare=same_effect)
     async def move(self, state: VmSession, x: int, y: int, observe: bool = False) -> ToolResult:
         """Move the pointer to a place of the screen.
 
@@ -105,7 +105,7 @@ class Hands:
 
         return await self._act(state, f"moved to ({x}, {y})", work, observe)
 
-    @tool(compare=same_effect)
+    @tool(relative=True, compare=same_effect)
     async def drag(
         self,
         state: VmSession,
@@ -135,7 +135,7 @@ class Hands:
 
         return await self._act(state, f"dragged from {places[0]} to {places[-1]}", work, observe)
 
-    @tool(compare=same_effect)
+    @tool(relative=True, compare=same_effect)
     async def scroll(
         self,
         state: VmSession,
@@ -172,7 +172,7 @@ class Hands:
 
         return await self._act(state, f"scrolled by ({dx}, {dy}) at ({x}, {y})", work, observe)
 
-    @tool(compare=same_effect)
+    @tool(relative=True, compare=same_effect)
     async def type(
         self,
         state: VmSession,
@@ -199,7 +199,7 @@ class Hands:
         result.data.update(typed=len(text), method_used=used)
         return result
 
-    @tool(compare=same_effect)
+    @tool(relative=True, compare=same_effect)
     async def key(
         self,
         state: VmSession,
@@ -231,7 +231,7 @@ class Hands:
 
         return await self._act(state, f"pressed {', '.join(chords)}", work, observe)
 
-    @tool(timeout_s=300.0, compare=same_effect)
+    @tool(relative=True, timeout_s=300.0, compare=same_effect)
     async def actions(
         self,
         state: VmSession,

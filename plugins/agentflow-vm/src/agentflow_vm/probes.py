@@ -74,12 +74,19 @@ async def windows_of(state: VmSession, *, least: int = 0, timeout_s: float = 0.0
         SandboxError: ``unsupported``: the machine has no way in, or nothing there that can look.
     """
     arguments = (str(least), str(timeout_s)) if least else ()
-    ran = await state.guest.run(command("xclient", arguments=arguments), timeout_s=_LOOK_S + timeout_s)
+    try:
+        ran = await state.guest.run(command("xclient", arguments=arguments), timeout_s=_LOOK_S + timeout_s)
+    except SandboxError as error:
+        if error.code != "not_found":
+            raise
+        raise _no_look(error.message) from error
     try:
         told = json.loads(ran.stdout)
         return [{name: kind(window[name]) for name, kind in _FIELDS.items()} for window in told]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         said = ran.stderr.decode("utf-8", "replace").strip()[-300:]
-        raise SandboxError(
-            f"the windows cannot be listed: {said or error}", code="unsupported", hint="take a screenshot"
-        ) from error
+        raise _no_look(said or str(error)) from error
+
+
+def _no_look(why: str) -> SandboxError:
+    return SandboxError(f"the windows cannot be listed: {why}", code="unsupported", hint="take a screenshot")

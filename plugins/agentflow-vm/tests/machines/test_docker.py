@@ -148,3 +148,13 @@ async def test_an_image_that_is_not_there_is_named(premises, image):
             await machine.start()
         assert caught.value.hint == "docker pull agentflow-none:1"
         await machine.aclose()
+
+
+async def test_an_engine_on_another_machine_is_refused_where_its_containers_have_no_network(premises, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    async with premises("none") as context_of:
+        machine = DockerMachine(DockerConfig(image="any:1"), context_of())
+        with pytest.raises(SandboxError, match="runs on another machine") as caught:
+            await machine.start()
+        assert caught.value.code == "unsupported"
+        assert "docker.network: bridge" in caught.value.hint

@@ -5,7 +5,8 @@ from __future__ import annotations
 import string
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -16,6 +17,8 @@ from agentflow_core.sandbox.launchers import LauncherConfig
 from agentflow_vm.backend import VmBackend
 from agentflow_vm.config import VmConfig
 from agentflow_vm.image.images import Image, images_folder
+from agentflow_vm.machines.qemu import QemuMachine
+from agentflow_vm.machines.qemu_config import QemuConfig
 
 pytestmark = [pytest.mark.usefixtures("qemu"), pytest.mark.timeout(1800)]
 
@@ -39,8 +42,8 @@ def desktop(tmp_path, images):
     """A sandbox with a session on the machine: ``async with desktop() as call``."""
 
     @asynccontextmanager
-    async def opened(**session):
-        config = VmConfig(machine="qemu")
+    async def opened(programs=None, **session):
+        config = VmConfig(machine="qemu", qemu=QemuConfig() if programs is None else QemuConfig(programs=programs))
         settings = SandboxConfig(state_dir=tmp_path / "state", launcher=LauncherConfig())
         catalog = Catalog.of(vm=lambda: VmBackend(config))
         async with Sandbox(catalog=catalog, config=settings) as sandbox:
@@ -71,6 +74,15 @@ async def test_a_session_goes_on_from_the_kept_desktop_and_shows_it(desktop):
         ran = await call("exec", command="id -un; echo $DISPLAY; exit 3")
         assert ran.data["stdout"] == "agent\n:0\n"
         assert ran.data["exit_code"] == 3
+
+
+async def test_programs_are_started_by_the_names_of_the_machine(desktop):
+    async with desktop(programs={"notes": "xterm -T notes -e cat"}) as call:
+        started = await call("launch", program="notes", timeout_s=90)
+        assert started.data["windows"] == 1
+        assert [each["title"] for each in (await call("windows")).data["windows"]] == ["notes"]
+        unknown = await call.sandbox.execute("vm:launch", {"program": "terminal"}, session=call.session)
+        assert (unknown.code, unknown.hint) == ("not_found", "names that are configured: notes")
 
 
 async def test_typed_text_is_what_a_program_receives(desktop):
@@ -109,6 +121,29 @@ async def test_a_fork_has_the_files_and_shares_nothing(desktop):
         assert (await call("exec", command="cat file.txt", session=child)).data["stdout"] == "shared\nchild\n"
         assert (await call("exec", command="cat file.txt")).data["stdout"] == "shared\nparent\n"
         await call("screenshot", session=child)
+
+
+async def test_a_clock_goes_right_after_a_start_a_restore_and_a_fork(premises, images):
+    async def behind(machine):
+        ran = await machine.guest.run(("date", "+%s"), timeout_s=60)
+        return abs(time.time() - int(ran.stdout))
+
+    async with premises() as context_of, AsyncExitStack() as stack:
+        machine = QemuMachine(QemuConfig(), context_of("first"))
+        await machine.start()
+        stack.push_async_callback(machine.aclose)
+        assert await behind(machine) < 120
+        await machine.as_root("date -s @1000000000")
+        assert await behind(machine) > 120
+        await machine.snapshot("past")
+        assert await behind(machine) < 120
+        await machine.restore("past")
+        assert await behind(machine) < 120
+        await machine.as_root("date -s @1000000000")
+        child = await machine.fork(context_of("child"))
+        stack.push_async_callback(child.aclose)
+        assert await behind(child) < 120
+        assert await behind(machine) < 120
 
 
 async def test_files_of_the_machine_are_read_and_written_in_parts(desktop):

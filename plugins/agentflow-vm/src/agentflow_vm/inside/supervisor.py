@@ -222,7 +222,7 @@ def main() -> None:
     try:
         server, number = start_server(told)
     except (OSError, RuntimeError) as error:
-        say({"failed": str(error)})
+        say({"failed": str(error), "missing": isinstance(error, FileNotFoundError)})
         return
     env = {**os.environ, **told["env"], "DISPLAY": ":" + number, "XAUTHORITY": told["authority"]}
     os.environ.update(DISPLAY=env["DISPLAY"], XAUTHORITY=env["XAUTHORITY"])  # for our own connections
@@ -233,7 +233,8 @@ def main() -> None:
             if not XClient().wait("_NET_SUPPORTING_WM_CHECK", 1, told["timeout_s"]):
                 raise RuntimeError("{} does not manage windows".format(told["manager"][0]))
     except (OSError, RuntimeError) as error:
-        say({"failed": f"the window manager did not start: {error}"})
+        missing = isinstance(error, FileNotFoundError)
+        say({"failed": f"the window manager did not start: {error}", "missing": missing})
         return
     say({"display": number})
     for line in sys.stdin.buffer:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import shlex
 import socket
 import time
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -18,8 +19,8 @@ from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox.launchers.docker import LABEL, connect
 from agentflow_core.sandbox.launchers.ledger import Taken
 from agentflow_vm.machines.docker_entering import connect_inside
-from agentflow_vm.machines.settings import SessionSettings
-from agentflow_vm.machines.shell_guest import Executed, ShellGuest
+from agentflow_vm.machines.settings import SessionSettings, argv_of
+from agentflow_vm.machines.shell_guest import ClippingGuest, Executed, ShellGuest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,6 +54,7 @@ class DockerMachine:
         self.password = config.password
         self.unicode: Literal["keysym", "clipboard", "none"] = config.unicode
         self.guest: Guest | None = None
+        self.programs = config.programs
         self._config = config
         self._context = context
         self._settings = SessionSettings.of(context.settings)
@@ -68,6 +70,7 @@ class DockerMachine:
 
     async def start(self) -> None:
         """See `Machine.start`."""
+        self._check_engine(os.environ.get("DOCKER_HOST", ""))
         async with AsyncExitStack() as stack:
             self._client = await self._call(connect)
             stack.callback(self._client.close)
@@ -84,8 +87,19 @@ class DockerMachine:
             except docker.errors.DockerException as error:
                 raise SandboxError(f"the container could not start: {error}", code="internal") from error
             await self._serves()
-            self.guest = ShellGuest(self._execute)
+            self.guest = (ClippingGuest if self.unicode == "clipboard" else ShellGuest)(self._execute)
             self._stack = stack.pop_all()
+
+    def _check_engine(self, host: str) -> None:
+        """Refuse an engine into whose containers' network this machine has no way."""
+        where = urlsplit(host)
+        if self._config.network == "none" and where.hostname not in (None, "localhost", "127.0.0.1", "::1"):
+            raise SandboxError(
+                f"the Docker engine {host!r} runs on another machine, where the display of a container without a "
+                "network is not reached",
+                code="unsupported",
+                hint="set docker.network: bridge if that network can be reached from here, or unset DOCKER_HOST",
+            )
 
     async def _run(self, stack: AsyncExitStack) -> None:
         """Make and start the container, written down before so that it ends with this process in any case."""
@@ -101,7 +115,14 @@ class DockerMachine:
             await self._call(api.start, self._name)
         state = await self._call(api.inspect_container, self._name)
         self._pid = int(state["State"]["Pid"])
-        self._address = str(state["NetworkSettings"].get("IPAddress") or "")
+        networks = state["NetworkSettings"].get("Networks") or {}
+        self._address = str(networks.get(self._config.network, {}).get("IPAddress") or "")
+        if self._config.network == "bridge" and not self._address and state["State"]["Running"]:
+            raise SandboxError(
+                "the Docker engine gave the container no address in the network 'bridge'",
+                code="provider_unavailable",
+                hint="run the engine with its bridge (without --bridge=none), or set docker.network: none",
+            )
 
     def _container(self) -> dict[str, Any]:
         limits = self._config.limits
@@ -172,7 +193,7 @@ class DockerMachine:
         for name, text in self._settings.files.items():
             await self.guest.write_file(name, text.encode())
         for app in self._config.apps if self._settings.apps is None else self._settings.apps:
-            await self.guest.launch(tuple(shlex.split(app)))
+            await self.guest.launch(argv_of(app, self.programs))
 
     async def connect_display(self) -> ByteStream:
         """See `Machine.connect_display`."""

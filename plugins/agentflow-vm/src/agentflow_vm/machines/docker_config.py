@@ -31,6 +31,7 @@ class DockerConfig:
     display: str = option(":0", help="DISPLAY of the desktop")
     env: Mapping[str, str] = option(factory=dict, help="environment variables of the container")
     apps: tuple[str, ...] = option((), help="command lines that a session begins with")
+    programs: Mapping[str, str] = option(factory=dict, help="names for command lines, for vm:launch")
     unicode: Literal["keysym", "clipboard", "none"] = option(
         "keysym", help="how characters that no key makes are typed; clipboard needs xclip in the image"
     )

@@ -119,6 +119,7 @@ class Machine(Protocol):
     through the guest's clipboard (by Extended Clipboard, else by a program of the guest); not at all."""
     password: str | None  #: for VncAuth, where the display asks for one
     guest: Guest | None  #: from `start` on; None where there is no way in
+    programs: Mapping[str, str]  #: names for command lines, as configured
     has_snapshots: bool  #: can it `snapshot`, `restore` and `fork`?
     has_stills: bool  #: is `still` faster than RFB?
 

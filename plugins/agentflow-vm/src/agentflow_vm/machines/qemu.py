@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
+import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -15,6 +15,7 @@ import anyio.to_thread
 from anyio import CancelScope
 
 from agentflow_core.errors import SandboxError
+from agentflow_core.records.events import Notice
 from agentflow_core.sandbox.beneath import Beneath
 from agentflow_core.sandbox.launchers import Bind, LaunchSpec, Limits, Network
 from agentflow_core.sandbox.launchers.bare import BareLauncher
@@ -31,7 +32,7 @@ from agentflow_vm.machines.qemu_arguments import (
     QemuArguments,
 )
 from agentflow_vm.machines.qmp import Qmp, connect_beneath
-from agentflow_vm.machines.settings import SessionSettings
+from agentflow_vm.machines.settings import SessionSettings, argv_of
 from agentflow_vm.machines.shell_guest import ClippingGuest
 from agentflow_vm.machines.sockets import UnixListener, UnixStream
 
@@ -79,6 +80,7 @@ class QemuMachine:
         self.password: str | None = None
         self.guest: Guest | None = None
         self.unicode: Literal["keysym", "clipboard", "none"] = "none"
+        self.programs = config.programs
         self._config = config
         self._context = context
         self._settings = SessionSettings.of(context.settings)
@@ -141,6 +143,8 @@ class QemuMachine:
             raise self._not_started(await self.failure() or error.message, hint) from error
         if self._agent is not None:
             await self._let_in(self._agent, self._config.boot_s if state is None else _AGENT_S)
+        if state is not None:
+            await self._set_clock()
 
     async def _let_in(self, agent: Qmp, seconds: float) -> None:
         """Wait for the agent in the machine; with it there is a way in."""
@@ -164,6 +168,17 @@ class QemuMachine:
         self._programs = GuestAgent(agent, user=self._config.user, env=env)
         self.guest = ClippingGuest(self._programs)
         self.unicode = "clipboard"
+
+    async def _set_clock(self) -> None:
+        """Set the machine's clock, which stands still while no machine runs, and comes back with a kept state."""
+        if self._programs is None:
+            return
+        was_set = False
+        with anyio.move_on_after(_AGENT_S):
+            was_set = await self._programs.set_clock(time.time())
+        if not was_set:
+            message = "vm: the clock of a machine could not be set, and is that of its kept state"
+            self._context.backend.observe(Notice(message=message, level="warning"))
 
     async def _launched(self, stack: AsyncExitStack, state: str | None) -> Confined:
         image = self._known()
@@ -237,7 +252,7 @@ class QemuMachine:
     async def begin(self) -> None:
         """See `Machine.begin`."""
         chosen = self._config.apps if self._settings.apps is None else self._settings.apps
-        apps = [tuple(shlex.split(self._config.programs.get(app, app))) for app in chosen]
+        apps = [argv_of(app, self.programs) for app in chosen]
         if self.guest is None and (self._config.files or self._settings.files or apps):
             raise SandboxError(
                 "files and apps need a way into the machine",
@@ -306,6 +321,7 @@ class QemuMachine:
         former, self._kept[name] = self._kept.get(name), tag
         if former is not None:
             await self._job("snapshot-delete", tag=former, devices=[NODE])
+        await self._set_clock()
 
     async def restore(self, name: str) -> None:
         """See `Machine.restore`."""
@@ -316,6 +332,7 @@ class QemuMachine:
         await self._job("snapshot-load", tag=tag, vmstate=NODE, devices=[NODE])
         if self._agent is not None:
             await self._let_in(self._agent, _AGENT_S)
+        await self._set_clock()
 
     async def fork(self, context: MachineContext) -> Machine:
         """See `Machine.fork`."""
@@ -325,6 +342,7 @@ class QemuMachine:
         async with AsyncExitStack() as stack:
             child._workspace = await stack.enter_async_context(context.backend.workspace(context.session_id))
             await self.keep(_FORK, child.folder / OVERLAY)
+            await self._set_clock()
             await child._run(stack, _FORK)
             await child._job("snapshot-delete", tag=_FORK, devices=[NODE])
             child._stack = stack.pop_all()

@@ -10,6 +10,8 @@ from agentflow_core.errors import SandboxError
 from agentflow_vm.machines.settings import SessionSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anyio.abc import ByteStream
 
     from agentflow_vm.machines.machine import Guest, Machine, MachineContext, Still
@@ -38,6 +40,7 @@ class RemoteMachine:
         self.password = config.password
         self.unicode: Literal["keysym", "clipboard", "none"] = config.unicode
         self.guest: Guest | None = None
+        self.programs: Mapping[str, str] = {}
         self._config = config
         self._lost: str | None = None
 

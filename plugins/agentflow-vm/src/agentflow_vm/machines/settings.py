@@ -1,7 +1,8 @@
-"""What one session may say for itself: with which applications and files it begins."""
+"""What one session may say for itself: with which applications and files it begins; and what names stand for."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from attrs import field, frozen
 
 from agentflow_core.errors import SandboxError
 
-__all__ = ["SessionSettings"]
+__all__ = ["SessionSettings", "argv_of"]
 
 
 @frozen(kw_only=True)
@@ -37,3 +38,18 @@ class SessionSettings:
         if not isinstance(given, Mapping) or not all(isinstance(text, str) for text in given.values()):
             raise SandboxError("files: expected texts by their paths", code="invalid_argument")
         return cls(apps=None if apps is None else tuple(apps), files={str(name): text for name, text in given.items()})
+
+
+def argv_of(program: str, programs: Mapping[str, str]) -> tuple[str, ...]:
+    """What a name of ``programs`` stands for, else the program as a command line.
+
+    Raises:
+        SandboxError: ``invalid_argument``: it is empty, or its quotes are not closed.
+    """
+    try:
+        argv = tuple(shlex.split(programs.get(program, program)))
+    except ValueError as error:
+        raise SandboxError(f"program: {error}", code="invalid_argument", hint="close the quotes") from error
+    if not argv:
+        raise SandboxError("program: is empty", code="invalid_argument", hint="name a program")
+    return argv

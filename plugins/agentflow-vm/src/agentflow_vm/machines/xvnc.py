@@ -17,8 +17,8 @@ import anyio.to_thread
 from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox.beneath import Beneath
 from agentflow_core.sandbox.launchers import Bind, LaunchSpec
-from agentflow_vm.inside.bundle import command
-from agentflow_vm.machines.settings import SessionSettings
+from agentflow_vm.inside.bundle import PYTHON, command
+from agentflow_vm.machines.settings import SessionSettings, argv_of
 from agentflow_vm.machines.sockets import connect_unix
 from agentflow_vm.machines.supervised import Supervised
 
@@ -47,9 +47,14 @@ _ENV: Final = {
     "LANG": "C.UTF-8",
     "XDG_CURRENT_DESKTOP": "openbox",
 }
+#: Programs of the X Toolkit, such as xterm, wait for a window manager that has answered them already, five seconds each.
+_RESOURCES: Final = ".config/Xresources"
+_PATIENCE: Final = "*wmTimeout: 300\n"
 #: What fontconfig has found out about the machine's fonts; finding it out again takes seconds.
 _FONTS: Final = Path("/var/cache/fontconfig")
-INSTALL: Final = "apt-get install tigervnc-standalone-server openbox xterm x11-xkb-utils"
+_PACKAGES: Final = "tigervnc-standalone-server openbox xterm x11-xkb-utils"
+INSTALL: Final = f"apt-get install {_PACKAGES}"
+_IN_IMAGE: Final = f"name an image by sandbox.launcher.image in which these are installed: python3 {_PACKAGES}"
 
 
 class XvncMachine:
@@ -62,6 +67,7 @@ class XvncMachine:
     has_stills = False
 
     def __init__(self, config: XvncConfig, context: MachineContext) -> None:
+        self.programs = config.programs
         self._config = config
         self._context = context
         self._settings = SessionSettings.of(context.settings)
@@ -80,16 +86,16 @@ class XvncMachine:
             self._folder = await stack.enter_async_context(self._context.backend.workspace(self._context.session_id))
             await anyio.to_thread.run_sync(self._furnish, self._folder)
             where = str(self._folder) if launcher.name == "none" else "/workspace"
-            self._confined = await stack.enter_async_context(
-                await self._context.backend.launch(self._spec(where, launcher.name))
-            )
+            self._confined = await stack.enter_async_context(await self._launched(where, launcher.name))
             self._supervised = supervised = Supervised(self._confined)
             with anyio.move_on_after(START_S) as scope:
                 told = await supervised.hello()
             if scope.cancelled_caught:
                 raise SandboxError(f"the desktop did not start within {START_S:g} s", code="internal")
             if "failed" in told:
-                raise SandboxError(str(told["failed"])[:2000], code="internal", hint=INSTALL)
+                code = "provider_unavailable" if told.get("missing") is True else "internal"
+                hint = _IN_IMAGE if launcher.name == "docker" else INSTALL
+                raise SandboxError(str(told["failed"])[:2000], code=code, hint=hint)
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
             tasks.start_soon(supervised.run, name="supervisor")
@@ -97,6 +103,15 @@ class XvncMachine:
             stack.callback(root.close)
             self.guest = XvncGuest(supervised, root, where)
             self._stack = stack.pop_all()
+
+    async def _launched(self, home: str, launcher: str) -> Confined:
+        try:
+            return await self._context.backend.launch(self._spec(home, launcher))
+        except SandboxError as error:
+            if launcher != "docker" or PYTHON[0] not in error.message:
+                raise
+            said = f"the launcher's image has no {PYTHON[0]}, by which desktops are started"
+            raise SandboxError(said, code="provider_unavailable", hint=_IN_IMAGE) from error
 
     def _check_programs(self) -> None:
         server, manager = self._config.server, shlex.split(self._config.window_manager)[:1]
@@ -111,6 +126,7 @@ class XvncMachine:
         rules = folder / ".config" / "openbox" / "rc.xml"
         rules.parent.mkdir(parents=True)
         rules.write_bytes((files("agentflow_vm") / "openbox.xml").read_bytes())
+        (folder / _RESOURCES).write_text(_PATIENCE)
         for name, source in self._config.files.items():
             target = _beneath(folder, name)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +152,7 @@ class XvncMachine:
             "authority": f"{own}/authority",
             "log": f"{own}/log",
             "manager": shlex.split(self._config.window_manager),
-            "env": {**_ENV, "XDG_RUNTIME_DIR": own, **self._config.env},
+            "env": {**_ENV, "XDG_RUNTIME_DIR": own, "XENVIRONMENT": f"{home}/{_RESOURCES}", **self._config.env},
             "timeout_s": START_S / 2,
         }
         binds = [Bind(source=source, target=target) for target, source in self._config.binds.items()]
@@ -168,7 +184,7 @@ class XvncMachine:
         """Start the applications, one after the other, each when the one before has opened a window."""
         assert self._supervised is not None
         chosen = self._config.apps if self._settings.apps is None else self._settings.apps
-        apps = [shlex.split(self._config.programs.get(app, app)) for app in chosen]
+        apps = [argv_of(app, self.programs) for app in chosen]
         if apps:
             managed = bool(self._config.window_manager)
             timeout_s = APP_S * len(apps)
