@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
+import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -425,3 +428,23 @@ def test_the_blocking_facade_raises_what_opening_raises():
         pass
     with contextlib.suppress(SandboxError):
         Sandbox.sync(catalog=reference_catalog()).execute("counter:add")
+
+
+async def test_artifacts_of_a_process_that_was_killed_are_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import anyio, os, signal\n"
+        "from agentflow_core import Sandbox\n"
+        "from agentflow_core.testing.backends import reference_catalog\n"
+        "async def main():\n"
+        "    async with Sandbox(catalog=reference_catalog()):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "anyio.run(main)\n"
+    )
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    ran = await anyio.run_process([sys.executable, "-c", code], check=False, env=environ)
+    assert ran.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.glob("agentflow-*")] != []
+    async with Sandbox(catalog=reference_catalog()):
+        assert len(list(tmp_path.glob("agentflow-*"))) == 1
+    assert list(tmp_path.glob("agentflow-*")) == []

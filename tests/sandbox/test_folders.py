@@ -14,7 +14,7 @@ with scratch_folder(Path(sys.argv[1])):
 """
 
 
-def test_the_folder_is_there_until_its_server_ends(tmp_path):
+def test_the_folder_is_there_until_its_process_ends(tmp_path):
     with scratch_folder(tmp_path) as folder:
         (folder / "blob").write_bytes(b"x")
         with scratch_folder(tmp_path) as other:
@@ -23,8 +23,8 @@ def test_the_folder_is_there_until_its_server_ends(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_server_left_is_removed_at_the_next_start_and_nothing_else(tmp_path):
-    strange = tmp_path / "agentflow-server-without-a-lock"
+def test_what_a_killed_process_left_is_removed_at_the_next_start_and_nothing_else(tmp_path):
+    strange = tmp_path / "agentflow-scratch-without-a-lock"
     strange.mkdir()
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     assert len(list(tmp_path.iterdir())) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from contextlib import AsyncExitStack
 from functools import partial
@@ -20,6 +19,7 @@ from agentflow_core.records.events import ignore_event
 from agentflow_core.sandbox.catalog import Catalog
 from agentflow_core.sandbox.config import EngineConfig, SandboxConfig
 from agentflow_core.sandbox.engine import SandboxEngine
+from agentflow_core.sandbox.folders import scratch_folder
 from agentflow_core.sandbox.worker import Door, WorkerView
 
 if TYPE_CHECKING:
@@ -165,9 +165,7 @@ class Sandbox(WorkerView):
         else:
             config = config or _loaded(self._config, None)
             _check_names(config, catalog)
-        blobs = self._artifacts or BlobStore(
-            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentflow-", ignore_cleanup_errors=True)))
-        )
+        blobs = self._artifacts or BlobStore(stack.enter_context(scratch_folder()))
         self._read_artifact = partial(_read, blobs)
         if self._replay is not None:
             from agentflow_core.sandbox.recorded import ReplayingSandbox

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["left_folders", "own_folder", "remove_folder", "scratch_folder"]
 
 _LOCK = "lock"
-_SCRATCH = "agentflow-server-"
+_SCRATCH = "agentflow-scratch-"
 _BEGUN_S = 60.0  # a folder without a lock was being made, which takes no time, when its process was killed
 
 
