@@ -6,13 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
-
-from agentflow_core.blobs import BlobStore
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "gui-desktop"
 PROGRAMS = {
@@ -41,10 +38,6 @@ def desktop(missing):
 
 def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def screenshots(trajectory):
-    return [sha256 for step in trajectory["steps"] for tool in step["tools"] for sha256 in tool["blobs"]]
 
 
 def test_the_synthesis_example_gives_questions_whose_facts_stand_in_several_texts(agentflow, tmp_path):
@@ -79,11 +72,11 @@ def test_the_rollout_example_answers_questions_and_leaves_the_states_that_are_as
     assert replayed.returncode == 0, replayed.stderr
     for name in ("results.jsonl", "trajectories.jsonl"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "answers" / name).read_bytes(), name
-    blobs = BlobStore(tmp_path / "again" / "blobs")
-    shots = {sha256 for each in trajectories.values() for sha256 in screenshots(each)}
-    assert shots
-    for sha256 in shots:
-        with Image.open(BytesIO(blobs.get(sha256))) as picture:
+    assert agentflow("runs", "images", "again", "-o", "shots").returncode == 0
+    shots = sorted((tmp_path / "shots").glob("e*-vm_screenshot.png"))
+    assert {path.name.partition("_")[0] for path in shots} >= {f"e{number:02}" for number in range(1, 12)}
+    for path in shots:
+        with Image.open(path) as picture:
             assert picture.format == "PNG"
             assert picture.size == (1024, 768)
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 20  # windows with text: a desktop was painted

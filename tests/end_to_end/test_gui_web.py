@@ -9,7 +9,6 @@ import subprocess
 import sys
 from http.cookiejar import CookieJar
 from importlib.util import module_from_spec, spec_from_file_location
-from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from urllib.request import HTTPCookieProcessor, build_opener
@@ -259,11 +258,11 @@ def test_a_recorded_session_is_replayed_without_a_browser_and_its_screenshots_ca
     one, again = tmp_path / "one", tmp_path / "again"
     for name in ("results.jsonl", "trajectories.jsonl"):
         assert (again / name).read_bytes() == (one / name).read_bytes(), name
-    (trajectory,) = lines(again / "trajectories.jsonl")
-    shots = [sha256 for step in trajectory["steps"] for tool in step["tools"] for sha256 in tool["blobs"]]
-    assert shots
-    for sha256 in shots:
-        with Image.open(BytesIO(BlobStore(again / "blobs").get(sha256))) as picture:
+    errand("runs", "images", "again")
+    shots = sorted((again / "images").iterdir())
+    assert [path.name.rpartition("-")[2] for path in shots] == ["browser_screenshot.png"]
+    for path in shots:
+        with Image.open(path) as picture:
             assert picture.format == "PNG"
             assert min(picture.size) >= 600
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 50  # letters and edges: a page was painted

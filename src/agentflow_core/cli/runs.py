@@ -1,4 +1,4 @@
-"""``agentflow runs``: what runs there are, and how one stands."""
+"""``agentflow runs``: what runs there are, how one stands, and what was seen in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from agentflow_core.cli.terminal import printable, table
 from agentflow_core.errors import RunError
 from agentflow_core.runs.card import end_card
+from agentflow_core.runs.images import write_images
 from agentflow_core.runs.index import RunRow, describe_run, list_runs
 from agentflow_core.runs.reader import RunReader
 
@@ -19,7 +20,7 @@ __all__ = ["command"]
 
 @click.group("runs", no_args_is_help=True)
 def command() -> None:
-    """List runs, or show one."""
+    """List runs, show one, or write its images."""
 
 
 @command.command("list")
@@ -54,6 +55,18 @@ def show(directory: Path, as_json: bool) -> None:
     click.echo(end_card(summary, directory), nl=False)
     facts = [["units", _outcomes(row)], ["made", row.created], *_versions(reader.manifest)]
     click.echo("\nRun\n" + table([], facts, indent=2))
+
+
+@command.command("images")
+@click.argument("directory", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--output", "-o", type=click.Path(file_okay=False, path_type=Path), help="The folder.  [default: RUN/images]"
+)
+def images(directory: Path, output: Path | None) -> None:
+    """Write the images that were shown in the run RUN, such as screenshots, as files to look at."""
+    folder = output or directory / "images"
+    count = write_images(RunReader(directory), folder)
+    click.echo(f"{count} images in {printable(str(folder))}" if count else "no images were shown in this run")
 
 
 def _cells(row: RunRow) -> list[str]:

@@ -24,7 +24,7 @@ from agentflow_core.importing.notes import Notes
 from agentflow_core.importing.openai import read_openai
 from agentflow_core.importing.samples import Pair, Sample
 from agentflow_core.names import unknown_name
-from agentflow_core.records import TaskResult, ToolDefinition, Usage
+from agentflow_core.records import Task, TaskResult, ToolDefinition, Usage
 from agentflow_core.records.codec import dump, dumps, load
 from agentflow_core.runs import Run
 from agentflow_core.runs.files import stored_text
@@ -133,6 +133,7 @@ def _write_samples(run: Run, stage: str, samples: Iterable[Sample]) -> int:
             for tool in sample.tools:
                 tools.setdefault(tool.wire_name, tool)
             unit = _unit(run, stage, sample.result.trajectory_id, sample)
+            unit = evolve(unit, input=dump(_task_of(sample.result)))  # as a rollout plans it
             units.append(unit)
             journal = UnitJournal(unit, attempt=1)
             if sample.trajectory is not None:
@@ -230,6 +231,11 @@ def _undescribed(name: str) -> ToolDefinition:
 
 
 # ---- the journal
+
+
+def _task_of(result: TaskResult) -> Task:
+    """The task of a sample, as far as a foreign file tells it."""
+    return Task(id=result.task_id, question=result.question, references=result.references, metadata=result.metadata)
 
 
 def _unit(run: Run, stage: str, id: str, record: Any) -> Unit:

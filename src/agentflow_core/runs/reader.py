@@ -86,12 +86,12 @@ class RunReader:
 
     def tasks(self) -> Iterator[Task]:
         """The tasks of a rollout, whole and in the order of the plan."""
-        last = ""
+        known: set[str] = set()  # every sample of a task has a unit
         for unit in Plan(self.dir / "plan.jsonl").units("rollout"):
             task = _record(Task, unit.input, f"{self.dir / 'plan.jsonl'}: {unit.id}")
-            if task.id != last:  # every sample of a task has a unit, and they stand together
+            if task.id not in known:
+                known.add(task.id)
                 yield task
-            last = task.id
 
     def results(self) -> Iterator[TaskResult]:
         """How each sample of each task ended."""
