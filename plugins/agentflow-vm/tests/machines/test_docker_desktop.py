@@ -17,7 +17,7 @@ import pytest
 from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox import Catalog, Sandbox, SandboxConfig
 from agentflow_core.sandbox.launchers import LauncherConfig
-from agentflow_core.testing.docker_engine import docker_engine, machine_image
+from agentflow_core.testing.docker_engine import machine_image
 from agentflow_vm.backend import VmBackend
 from agentflow_vm.config import VmConfig
 from agentflow_vm.machines.docker import DockerMachine
@@ -42,13 +42,7 @@ _ENV = {"PATH": "/bin:/usr/bin", "LANG": "C.UTF-8"}
 
 @pytest.fixture(scope="module")
 def engine(missing):
-    """The client of the engine that runs already, or of one of our own; either has a bridge."""
-    if os.environ.get("DOCKER_HOST") or Path("/var/run/docker.sock").exists():
-        with docker_engine(missing) as client:
-            if not client.networks.list(names=["^bridge$"]):
-                missing("no bridge of the Docker engine: start it without --bridge=none")
-            yield client
-        return
+    """The client of an engine of our own, with a bridge of our own."""
     with _bridge("agentflow-test", missing) as bridge, _engine(f"--bridge={bridge}", missing) as client:
         yield client
 

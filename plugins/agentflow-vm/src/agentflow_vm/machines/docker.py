@@ -166,16 +166,18 @@ class DockerMachine:
                     hint="run the server as root, or set docker.network: bridge",
                 ) from error
             except OSError as error:
-                why = await self.failure() or str(error)
+                why = str(error)
             else:
                 async with stream:
                     with anyio.move_on_after(_GRACE_S):
                         if (await stream.receive(12)).startswith(b"RFB "):
                             return
                 why = "it does not speak RFB"
-            if time.monotonic() > until or await self.failure():
+            ended = await self.failure()
+            if ended or time.monotonic() > until:
                 raise SandboxError(
-                    f"the container of {self._config.image!r} serves no display at port {self._config.port}: {why}",
+                    f"the container of {self._config.image!r} serves no display at port {self._config.port}: "
+                    f"{ended or why}",
                     code="provider_unavailable",
                     hint="set docker.port, docker.command or docker.start_s to what the image needs",
                 )
