@@ -28,6 +28,7 @@ from agentflow_core.records import (
     system,
     user,
 )
+from agentflow_core.runs.images import picture_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from agentflow_core.records import Path
     from agentflow_core.runs import RunReader
 
-__all__ = ["Example", "call_of", "examples_of", "is_whole", "picture_type", "record_lines", "seen_of"]
+__all__ = ["Example", "call_of", "examples_of", "is_whole", "record_lines", "seen_of"]
 
 T = TypeVar("T")
 
@@ -217,14 +218,3 @@ def seen_of(node: Node, blobs: BlobStore) -> tuple[Part, ...]:
     found = ((sha256, picture_type(blobs.get(sha256))) for sha256 in node.result.blobs)
     pictures = [ImagePart(sha256, mime) for sha256, mime in found if mime is not None]
     return (TextPart(node.result.shown or cut(node.result.text)), *pictures)
-
-
-def picture_type(data: bytes) -> str | None:
-    """The media type of a picture by its first bytes; None for what models are not shown."""
-    if data.startswith(b"\x89PNG"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data.startswith(b"GIF8"):
-        return "image/gif"
-    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None

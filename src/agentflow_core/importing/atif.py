@@ -11,7 +11,6 @@ from attrs import evolve
 
 from agentflow_core.errors import DataError
 from agentflow_core.export.atif import plain_arguments
-from agentflow_core.export.examples import picture_type
 from agentflow_core.importing.samples import Sample, finished, function_tool, mended
 from agentflow_core.records import (
     ImagePart,
@@ -25,6 +24,7 @@ from agentflow_core.records import (
     Usage,
 )
 from agentflow_core.records.codec import load
+from agentflow_core.runs.images import picture_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

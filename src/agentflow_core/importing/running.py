@@ -161,6 +161,11 @@ def _write_samples(run: Run, stage: str, samples: Iterable[Sample]) -> int:
     return len(units)
 
 
+def _task_of(result: TaskResult) -> Task:
+    """The task of a sample, as far as a foreign file tells it."""
+    return Task(id=result.task_id, question=result.question, references=result.references, metadata=result.metadata)
+
+
 def _numbered(samples: Iterable[Sample]) -> Iterator[Sample]:
     """The samples with their ids: of those of one task, the first is sample 0."""
     seen: dict[str, set[int]] = {}
@@ -231,11 +236,6 @@ def _undescribed(name: str) -> ToolDefinition:
 
 
 # ---- the journal
-
-
-def _task_of(result: TaskResult) -> Task:
-    """The task of a sample, as far as a foreign file tells it."""
-    return Task(id=result.task_id, question=result.question, references=result.references, metadata=result.metadata)
 
 
 def _unit(run: Run, stage: str, id: str, record: Any) -> Unit:

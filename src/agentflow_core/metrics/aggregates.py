@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import asdict, evolve, frozen
 
@@ -29,6 +30,8 @@ __all__ = [
     "summarize_metrics",
     "summarize_pooled",
 ]
+
+T = TypeVar("T")
 
 _RESAMPLES = 1000
 
@@ -163,10 +166,7 @@ def summarize_pooled(
             clusters[_cluster(result, cluster_by)].append(score)
     groups = [clusters[name] for name in sorted(clusters)]
     ended = [score for result in results if not _crashed(result) and (score := sample_score(result, metric))]
-    rng = Random(seed)
-    stderr, interval = _spread(
-        _figure(figure, rng.choices(groups, k=len(groups))) for _ in range(resamples if len(groups) > 1 else 0)
-    )
+    stderr, interval = _bootstrapped(groups, partial(_figure, figure), seed, resamples)
     return evolve(
         summarize(results, metric, cluster_by=cluster_by, resamples=0),
         mean=_figure(figure, groups),
@@ -289,11 +289,7 @@ def pooled_difference(
             clusters[_cluster(result, cluster_by)].append((one, other))
     groups = [clusters[name] for name in sorted(clusters)]
     pairs = [pair for group in groups for pair in group]
-    rng = Random(seed)
-    stderr, interval = _spread(
-        _figure_difference(figure, rng.choices(groups, k=len(groups)))
-        for _ in range(resamples if len(groups) > 1 else 0)
-    )
+    stderr, interval = _bootstrapped(groups, partial(_figure_difference, figure), seed, resamples)
     return Difference(
         mean=_figure_difference(figure, groups),
         stderr=stderr,
@@ -314,8 +310,12 @@ def _figure_difference(
     return None if one is None or other is None else other - one
 
 
-def _spread(drawn: Iterable[float | None]) -> tuple[float | None, tuple[float, float] | None]:
-    """Standard error and percentile interval of what resamples gave; None where none gave anything."""
+def _bootstrapped(
+    groups: Sequence[T], value_of: Callable[[Sequence[T]], float | None], seed: int, resamples: int
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Standard error and percentile interval of a value over resampled groups; None with fewer than two, or no value."""
+    rng = Random(seed)
+    drawn = (value_of(rng.choices(groups, k=len(groups))) for _ in range(resamples if len(groups) > 1 else 0))
     values = sorted(value for value in drawn if value is not None)
     if not values:
         return None, None

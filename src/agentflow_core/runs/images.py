@@ -13,14 +13,22 @@ if TYPE_CHECKING:
 
     from agentflow_core.runs.reader import RunReader
 
-__all__ = ["images_of", "write_images"]
+__all__ = ["images_of", "picture_type", "write_images"]
 
 _NAME_CHARS: Final = 120
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9.-]+")
-_KINDS: Final = tuple(
-    (re.compile(begins, re.DOTALL), kind)
-    for begins, kind in ((rb"\x89PNG", "png"), (rb"\xff\xd8\xff", "jpg"), (rb"GIF8", "gif"), (rb"RIFF.{4}WEBP", "webp"))
-)
+_SUFFIXES: Final = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp"}
+
+
+def picture_type(data: bytes) -> str | None:
+    """The media type of a picture by its first bytes; None for what models are not shown."""
+    if data.startswith(b"\x89PNG"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data.startswith(b"GIF8"):
+        return "image/gif"
+    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
 
 def images_of(run: RunReader) -> Iterator[tuple[str, bytes]]:
@@ -32,12 +40,12 @@ def images_of(run: RunReader) -> Iterator[tuple[str, bytes]]:
     names: dict[str, int] = {}
     for where, sha256 in _shown(run):
         data = run.blobs.get(sha256)
-        kind = next((kind for begins, kind in _KINDS if begins.match(data)), None)
+        kind = picture_type(data)
         if kind is None:  # a long text
             continue
         stem = _UNSAFE.sub("_", where).strip("._")[:_NAME_CHARS]
         names[stem.lower()] = number = names.get(stem.lower(), 0) + 1
-        yield f"{stem}.{kind}" if number == 1 else f"{stem}_{number}.{kind}", data
+        yield f"{stem if number == 1 else f'{stem}_{number}'}.{_SUFFIXES[kind]}", data
 
 
 def write_images(run: RunReader, folder: Path) -> int:

@@ -46,7 +46,8 @@ class Tree:
 
     def taken(self, node: Node) -> tuple[Action, ...]:
         """Every action that `reserve` would refuse below this node, in the order of reservation."""
-        return tuple(action for (start, _), action in self._reserved.items() if start == self._start(action, node))
+        starts = {tool: self._start(tool, node) for tool in {action.tool for action in self._reserved.values()}}
+        return tuple(action for (start, _), action in self._reserved.items() if start == starts[action.tool])
 
     def path(self, node: Node) -> tuple[Node, ...]:
         """The nodes from the root to this one."""
@@ -60,7 +61,7 @@ class Tree:
 
         A relative action (a click on a reference) means the same as another one only from the same state on.
         """
-        key = self._start(action, node), self._key_of(action)
+        key = self._start(action.tool, node), self._key_of(action)
         if key in self._reserved:
             return False
         self._reserved[key] = action
@@ -116,11 +117,11 @@ class Tree:
             return False
         return not node.stale or self._changes(node.tool or "")
 
-    def _start(self, action: Action, node: Node) -> str:
-        """What an action below the node starts from: if it is relative, the last that changed its backend's state."""
-        if not self._relative(action.tool):
+    def _start(self, tool: str, node: Node) -> str:
+        """What a call below the node starts from: if it is relative, the last that changed its backend's state."""
+        if not self._relative(tool):
             return ""
-        group = _group(action.tool)
+        group = _group(tool)
         changed = (each for each in reversed(self.path(node)) if each.tool and self._changes(each.tool))
         return next((each.id for each in changed if _group(each.tool) == group), self.root.id)
 

@@ -37,32 +37,36 @@ _LEFT_OUT: Final = (
 
 
 @contextmanager
-def docker_engine(missing: Callable[[str], NoReturn]) -> Iterator[Any]:
+def docker_engine(missing: Callable[[str], NoReturn], *, bridge: str | None = None) -> Iterator[Any]:
     """The client of the engine that runs already, or of one of our own, which ``DOCKER_HOST`` names meanwhile.
 
     Args:
         missing: is told what is not there, and raises: skips the test, or fails it.
+        bridge: of an engine of our own, whatever runs already; ``none`` for none, which is that of ours by default.
     """
     try:
         import docker
     except ImportError:
         missing("no Docker SDK: pip install 'agentflow-core[docker]'")
-    if os.environ.get("DOCKER_HOST") or _answers(_SOCKET):
+    before = os.environ.get("DOCKER_HOST")
+    if bridge is None and (before or _answers(_SOCKET)):
         with closing(docker.from_env()) as client:
             yield client
         return
-    with _engine_of_our_own(missing) as host:
+    with _engine_of_our_own(missing, bridge or "none") as host:
         os.environ["DOCKER_HOST"] = host
         try:
             with closing(docker.from_env()) as client:
                 yield client
         finally:
             del os.environ["DOCKER_HOST"]
+            if before is not None:
+                os.environ["DOCKER_HOST"] = before
 
 
 @contextmanager
-def _engine_of_our_own(missing: Callable[[str], NoReturn]) -> Iterator[str]:
-    """Start an engine in a folder of its own, without a bridge, which needs no right to change the machine's network."""
+def _engine_of_our_own(missing: Callable[[str], NoReturn], bridge: str) -> Iterator[str]:
+    """Start an engine in a folder of its own, which changes nothing of the machine's network."""
     if shutil.which("dockerd") is None or os.geteuid() != 0:
         missing("no Docker engine: apt-get install docker.io (and run the tests as root)")
     folder = Path(tempfile.mkdtemp(prefix="agentflow-dockerd-"))
@@ -71,7 +75,7 @@ def _engine_of_our_own(missing: Callable[[str], NoReturn]) -> Iterator[str]:
             [
                 *("dockerd", "--data-root", folder / "data", "--exec-root", folder / "run"),
                 *("-H", f"unix://{folder}/docker.sock", "--pidfile", folder / "pid"),
-                *("--bridge=none", "--iptables=false", "--ip6tables=false"),
+                *(f"--bridge={bridge}", "--iptables=false", "--ip6tables=false", "--ip-forward=false"),
             ],
             stdout=log,
             stderr=log,

@@ -7,8 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
@@ -17,7 +16,7 @@ import pytest
 from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox import Catalog, Sandbox, SandboxConfig
 from agentflow_core.sandbox.launchers import LauncherConfig
-from agentflow_core.testing.docker_engine import machine_image
+from agentflow_core.testing.docker_engine import docker_engine, machine_image
 from agentflow_vm.backend import VmBackend
 from agentflow_vm.config import VmConfig
 from agentflow_vm.machines.docker import DockerMachine
@@ -43,7 +42,7 @@ _ENV = {"PATH": "/bin:/usr/bin", "LANG": "C.UTF-8"}
 @pytest.fixture(scope="module")
 def engine(missing):
     """The client of an engine of our own, with a bridge of our own."""
-    with _bridge("agentflow-test", missing) as bridge, _engine(f"--bridge={bridge}", missing) as client:
+    with _bridge("agentflow-test", missing) as bridge, docker_engine(missing, bridge=bridge) as client:
         yield client
 
 
@@ -58,38 +57,6 @@ def _bridge(name, missing):
         yield name
     finally:
         subprocess.run(["ip", "link", "delete", name], check=True)
-
-
-@contextmanager
-def _engine(bridge, missing):
-    """The client of an engine of our own, which `DOCKER_HOST` names; it changes nothing of the machine's network."""
-    docker = pytest.importorskip("docker")
-    if shutil.which("dockerd") is None or os.geteuid() != 0:
-        missing("no Docker engine: apt-get install docker.io (and run the tests as root)")
-    with tempfile.TemporaryDirectory(prefix="agentflow-dockerd-") as folder:
-        host = f"unix://{folder}/docker.sock"
-        places = ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/run", "--pidfile", f"{folder}/pid"]
-        net = [bridge, "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
-        with subprocess.Popen(
-            ["dockerd", "-H", host, *places, *net], stderr=subprocess.PIPE, text=True, errors="replace"
-        ) as engine:
-            assert engine.stderr is not None
-            said = []
-            for line in engine.stderr:  # until it is ready, or has ended
-                said.append(line)
-                if "API listen on" in line:
-                    break
-            else:
-                pytest.fail("".join(said[-20:]))
-            drain = subprocess.Popen(["cat"], stdin=engine.stderr, stdout=subprocess.DEVNULL)
-            try:
-                with pytest.MonkeyPatch.context() as patched, closing(docker.DockerClient(host)) as client:
-                    patched.setenv("DOCKER_HOST", host)
-                    yield client
-            finally:
-                engine.terminate()
-                engine.wait()
-                drain.wait()
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +186,7 @@ async def test_a_program_is_started_where_nothing_can_look_for_its_window(deskto
 
 async def test_an_engine_without_a_bridge_is_told(premises, missing):
     with (
-        _engine("--bridge=none", missing) as client,
+        docker_engine(missing, bridge="none") as client,
         machine_image(client, "agentflow-vm-plain", programs=_SHELL) as name,
     ):
         async with premises("none") as context_of:

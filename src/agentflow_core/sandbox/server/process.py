@@ -135,6 +135,12 @@ async def _sweep(handlers: Handlers, every_s: float) -> None:
         handlers.close_lost_workers()
 
 
+async def _discard(blobs: BlobStore, ttl_s: float) -> None:
+    while True:
+        await anyio.sleep(min(ttl_s / 10, _DISCARD_S))
+        await anyio.to_thread.run_sync(blobs.discard, ttl_s, abandon_on_cancel=True)
+
+
 def http_config(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
     """How uvicorn serves an application here."""
     return uvicorn.Config(
@@ -150,12 +156,6 @@ def http_config(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
         timeout_graceful_shutdown=_SENDING_S,
         backlog=_BACKLOG,
     )
-
-
-async def _discard(blobs: BlobStore, ttl_s: float) -> None:
-    while True:
-        await anyio.sleep(min(ttl_s / 10, _DISCARD_S))
-        await anyio.to_thread.run_sync(blobs.discard, ttl_s, abandon_on_cancel=True)
 
 
 def _protocol() -> Any:
