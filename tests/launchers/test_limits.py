@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import anyio
 import pytest
@@ -12,9 +14,7 @@ from attrs import evolve
 from agentflow_core.sandbox.launchers import LaunchSpec, Usage
 from agentflow_core.sandbox.launchers.bwrap import BwrapLauncher
 from agentflow_core.sandbox.launchers.cgroups import Cgroup, Hierarchies, find_hierarchies
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from agentflow_core.sandbox.launchers.reaping import reap
 
 pytestmark = pytest.mark.serial
 
@@ -190,3 +190,40 @@ def test_version_2_counts_are_read(tmp_path):
 def test_no_tree_means_nothing_is_held(tmp_path):
     assert find_hierarchies(mounts=tmp_path / "no", own=tmp_path / "no") == Hierarchies()
     assert Hierarchies().holder("memory") == "none"
+
+
+class Book:
+    """A ledger in memory."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def take(self, taken):
+        self.rows[taken.session] = taken
+
+    def give_back(self, session):
+        del self.rows[session]
+
+
+async def test_what_could_not_be_removed_stays_written_down(shell, monkeypatch, caplog, bwrap):
+    monkeypatch.setattr("agentflow_core.sandbox.launchers.cgroups._PAUSES_S", (0.0, 0.01))
+    monkeypatch.setattr("agentflow_core.sandbox.launchers.cgroups._kill", lambda folder: None)
+    book = Book()
+    async with BwrapLauncher(ledger=book) as launcher:
+        (own,) = book.rows
+        confined = await launcher.start(shell("exec sleep 1000"))
+        held(confined, "pids")
+        (row,) = set(book.rows) - {own}
+        groups = [Path(group) for group in book.rows[row].cgroups]
+        with subprocess.Popen(["sleep", "1000"]) as stranger:  # noqa: ASYNC220 - as one that does not die
+            try:
+                for group in groups:
+                    (group / "cgroup.procs").write_text(str(stranger.pid))
+                await confined.aclose()
+                assert set(book.rows) == {own, row}
+                assert f"could not be removed: [Errno {errno.EBUSY}]" in caplog.text
+            finally:
+                stranger.kill()
+    assert set(book.rows) == {row}
+    await reap(book.rows[row])
+    assert not any(group.exists() for group in groups)

@@ -289,7 +289,7 @@ def _nothing_is_kept():
     ],
 )
 async def test_a_law_catches_what_breaks_it(monkeypatch, mutant: Any, law: str, says: str):
-    monkeypatch.setattr("agentflow_core.testing.laws.trials.PROMPT_S", 0.3)
+    monkeypatch.setattr("agentflow_core.testing.laws.trials.SETTLE_S", 0.3)
     Random.count = 0
     report = await run_conformance(evolve(COUNTER, backend=mutant), only=[law])
     (outcome,) = report.outcomes
@@ -310,6 +310,7 @@ async def test_a_law_catches_what_breaks_it(monkeypatch, mutant: Any, law: str, 
 )
 async def test_the_law_on_hostile_calls_catches_what_breaks_it(monkeypatch, mutant: Any, says: str):
     monkeypatch.setattr("agentflow_core.testing.laws.trials.PROMPT_S", 0.3)
+    monkeypatch.setattr("agentflow_core.testing.laws.trials.SETTLE_S", 0.3)
     monkeypatch.setattr("agentflow_core.testing.laws.hostile._ATTACK_S", 0.2)
     law = "hostile_calls_are_contained"
     subject = evolve(COUNTER, backend=mutant, hostile={"bomb": ("attack", {})})

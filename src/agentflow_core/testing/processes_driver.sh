@@ -8,6 +8,8 @@ exec 3<"$control/commands" 4>"$control/replies" && exec </dev/null >/dev/null 2>
 names='' call=''
 
 work() { # run $text, answer its output up to $name bytes; nothing else has the file that it is kept in
+  over=''
+  trap 'over=y' TERM # until there is something to stop
   trap 'printf "%s 255 0 0\n" "$token" >&4' EXIT # where no more processes can be started
   exec 3<&- 5>.output 6<.output 7<.output
   rm -f .output
@@ -17,12 +19,20 @@ work() { # run $text, answer its output up to $name bytes; nothing else has the 
     exec setsid sh -c "$text"
   ) >&5 2>&1 5>&- &
   group=$!
-  trap 'trap - EXIT; kill -s KILL -- "-$group"; exit' TERM
+  trap stop TERM
+  [ -z "$over" ] || stop
   wait "$group"
   status=$? total=$(wc -c <&6) text=$(head -c "$name" <&7; echo .)
   text=${text%.}
   trap - EXIT
   printf '%s %d %d %d\n%s' "$token" "$status" "$total" "${#text}" "$text" >&4
+}
+
+stop() { # the command, which may not lead its group yet, and all that it has begun
+  trap - EXIT
+  kill -s KILL "$group"
+  kill -s KILL -- "-$group"
+  exit
 }
 
 while read -r verb token size name <&3; do

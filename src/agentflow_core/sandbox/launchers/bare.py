@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,7 @@ from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox.launchers.folders import open_control
 from agentflow_core.sandbox.launchers.ledger import Taken
 from agentflow_core.sandbox.launchers.owner import Owner, base_env, check_spec
-from agentflow_core.sandbox.launchers.processes import MARK, below, marked, rlimits, spawn
+from agentflow_core.sandbox.launchers.processes import MARK, below, kill_marked, marked, rlimits, spawn
 from agentflow_core.sandbox.launchers.session import Holdings, ProcessSession
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ class BareLauncher(Owner):
             enforced=enforced,
             cgroup=None,
             holdings=holdings,
-            kill_all=lambda: _kill_tree(spawned.process.pid, session_id, is_running=spawned.process.returncode is None),
+            kill_all=lambda: kill_marked(session_id, pid if spawned.process.returncode is None else None),
             signal_one=lambda target, signum, group: _signal(pid, session_id, target, signum, group=group),
             failure=_no_failure,
             proxy=proxy,
@@ -121,26 +120,6 @@ class BareLauncher(Owner):
 
 async def _no_failure() -> str:
     return ""
-
-
-def _kill_tree(pid: int, mark: str, *, is_running: bool) -> None:
-    """Kill the process, its group, what descends from it and what bears its mark, until two looks find nothing more.
-
-    Two, since a process that is just becoming another program has no environment to look into.
-    """
-    quiet = 0
-    for _ in range(200):  # a tree that grows faster than it is killed is not for this launcher
-        found = set(marked(mark)) - {pid}
-        if is_running:  # else its number may be another's
-            found |= set(below(pid)) - {pid}
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-        for each in found:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(each, signal.SIGKILL)
-        quiet = 0 if found else quiet + 1
-        if quiet == 2:
-            return
 
 
 def _signal(root: int, mark: str, target: int, signum: int, *, group: bool) -> bool:

@@ -27,6 +27,8 @@ CGROUP_PREFIX: Final = "agentflow-"
 _OWN: Final = "agentflow-server"
 _CONTROLLERS: Final = ("memory", "pids", "cpu")
 _PERIOD_US: Final = 100_000
+#: After each try to remove a group whose processes are being killed.
+_PAUSES_S = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 _log = logging.getLogger("agentflow_core.sandbox")
 
@@ -204,25 +206,41 @@ class Cgroup:
         return _counted(self._groups)
 
     async def remove(self) -> None:
-        """Kill what is still in the groups and remove them; one that never was made is no failure."""
+        """Kill what is still in the groups and remove them; one that never was made is no failure.
+
+        Raises:
+            OSError: one could not be removed; the others have been.
+        """
+        failure: OSError | None = None
         for folder in self._groups:
-            await kill_and_remove(folder)
+            try:
+                await kill_and_remove(folder)
+            except OSError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
 
 async def kill_and_remove(folder: Path) -> None:
-    """Kill everything in a group and remove it, if it is there."""
-    for pause_s in (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0):
+    """Kill everything in a group and remove it, if it is there.
+
+    Raises:
+        OSError: some process in it did not die within seconds.
+    """
+    for pause_s in _PAUSES_S:
         try:
-            os.rmdir(folder)
-        except FileNotFoundError:
-            return
-        except OSError as error:  # a process that is being killed still stands in it; nothing tells when it left
-            if pause_s == 1.0:
-                _log.warning("the control group %s cannot be removed: %s", folder, error)
+            _remove(folder)
+        except OSError:  # a process that is being killed still stands in it; nothing tells when it left
             _kill(folder)
             await anyio.sleep(pause_s)
         else:
             return
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    with suppress(FileNotFoundError):
+        os.rmdir(folder)
 
 
 def usage_of(pid: int, name: str) -> Usage | None:

@@ -140,9 +140,9 @@ class Owner:
         return session
 
     def _take(self, holdings: Holdings, taken: Taken) -> None:
-        """Write down what a session is about to take; crossed out when all else has been given back."""
+        """Write down what a session is about to take."""
         self._ledger.take(taken)
-        holdings.add(lambda: self._ledger.give_back(taken.session))
+        holdings.listed(lambda: self._ledger.give_back(taken.session))
 
     def _new_id(self, label: str) -> str:
         readable = "".join(char if char.isalnum() else "-" for char in label)[:32].strip("-")

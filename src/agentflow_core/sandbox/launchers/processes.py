@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from agentflow_core.sandbox.launchers.spec import Limits
 
-__all__ = ["MARK", "Spawned", "below", "marked", "rlimits", "signal_inside", "spawn", "wait_for"]
+__all__ = ["MARK", "Spawned", "below", "kill_marked", "marked", "rlimits", "signal_inside", "spawn", "wait_for"]
 
 PROC: Final = Path("/proc")
 OPEN_FILES: Final = 4096
@@ -135,6 +135,28 @@ def marked(session: str) -> Iterator[int]:
         with suppress(OSError):
             if wanted in (entry / "environ").read_bytes().split(b"\0"):
                 yield int(entry.name)
+
+
+def kill_marked(session: str, root: int | None = None) -> None:
+    """Kill what bears the mark of a session, until two looks find nothing more.
+
+    Two, since a process that is just becoming another program has no environment to look into. ``root``, its first
+    process unless that has been waited for, is killed too, with its group and what descends from it.
+    """
+    quiet = 0
+    for _ in range(200):  # a tree that grows faster than it is killed was not for a launcher that confines nothing
+        found = set(marked(session))
+        if root is not None:
+            found |= set(below(root))
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(root, signal.SIGKILL)
+        found.discard(root or 0)
+        for each in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(each, signal.SIGKILL)
+        quiet = 0 if found else quiet + 1
+        if quiet == 2:
+            return
 
 
 def _status(pid: int, name: str) -> list[int]:

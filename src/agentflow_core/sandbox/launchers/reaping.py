@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +10,7 @@ import anyio.to_thread
 from agentflow_core.sandbox.folders import remove_folder
 from agentflow_core.sandbox.launchers.cgroups import kill_and_remove
 from agentflow_core.sandbox.launchers.docker import remove_container
-from agentflow_core.sandbox.launchers.processes import marked
+from agentflow_core.sandbox.launchers.processes import kill_marked
 
 if TYPE_CHECKING:
     from agentflow_core.sandbox.launchers.ledger import Taken
@@ -28,9 +25,7 @@ async def reap(taken: Taken) -> None:
         OSError: a folder or group could not be removed.
         SandboxError: no Docker engine answers.
     """
-    for pid in marked(taken.session):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    kill_marked(taken.session)
     for group in taken.cgroups:
         await kill_and_remove(Path(group))
     if taken.container:

@@ -249,11 +249,11 @@ class RemoteDoor:
     async def status(self) -> Mapping[str, Any]:
         """Backends with states, limits and load, and the number of sessions; of several servers, that by URL."""
         servers = self._fleet.up()
+        down = {server.url: {"state": "down"} for server in self._fleet if server.is_down}
         found = [told["status"] for told in await run_all([server.routes.capabilities for server in servers])]
         if len(self._fleet) == 1:
             return {**found[0], "url": servers[0].url}
         by_url = {server.url: status for server, status in zip(servers, found, strict=True)}
-        down = {server.url: {"state": "down"} for server in self._fleet if server.is_down}
         return {"servers": by_url | down, "sessions": sum(status["sessions"] for status in found)}
 
     async def artifact(self, sha256: str, start: int = 0, end: int | None = None) -> bytes:

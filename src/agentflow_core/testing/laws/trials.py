@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from agentflow_core.records import ToolResult
     from agentflow_core.sandbox.worker import WorkerView
 
-#: How soon something that was stopped must have come back, in seconds.
+#: How soon something that was stopped must have come back, and must have left nothing, in seconds.
 PROMPT_S = 10.0
+SETTLE_S = 10.0
 
 
 @asynccontextmanager
@@ -118,7 +119,7 @@ def needs(value: Any, name: str) -> Any:
 async def settled(before: Held) -> str:
     """What is held beyond ``before`` once things had a moment to end; nothing is best."""
     beyond = ""
-    with anyio.move_on_after(PROMPT_S):
+    with anyio.move_on_after(SETTLE_S):
         while True:
             gc.collect()
             beyond = held().beyond(before)
