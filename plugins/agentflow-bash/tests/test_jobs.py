@@ -42,8 +42,9 @@ async def test_a_server_is_waited_for_by_its_port_and_outlives_timeouts_and_rest
     await shells.call("restart")
     await shells.run("exit 3")
     assert await shells.out(ask) == "hello"
-    ended = await shells.call("signal", job_id="server", signal="KILL")
-    assert (ended.data["running"], ended.data["exit_code"]) == (False, 137)
+    await shells.call("signal", job_id="server", signal="KILL")
+    await _ended(shells, "server")
+    assert (await shells.call("output", job_id="server")).data["exit_code"] == 137
     assert (await shells.call("signal", job_id="server")).code == "conflict"
 
 
@@ -104,6 +105,14 @@ async def test_only_the_latest_output_of_a_job_is_kept_and_the_rest_told(opened)
             "output", job_id="long", cursor=first.data["missed_bytes"], max_bytes=1 << 20, grep="^99.99$"
         )
         assert found.text.split("\n")[:2] == ["99099", "99199"]
+
+
+async def test_what_a_job_wrote_before_its_end_is_there_when_it_has_ended(shells):
+    for number in range(5):
+        await shells.call("start", command="head -c 3000000 /dev/zero | tr '\\0' x; echo last", name=f"j{number}")
+        await _ended(shells, f"j{number}")
+        told = await shells.call("output", job_id=f"j{number}", cursor=2_999_990)
+        assert told.text == "xxxxxxxxxxlast\n[ended, exit code 0]"
 
 
 async def test_a_flood_of_output_costs_the_neighbours_little(confined):

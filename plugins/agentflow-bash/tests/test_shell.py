@@ -189,7 +189,9 @@ async def test_a_restart_forgets_all_but_the_files(shells):
 
 
 async def test_the_shell_that_is_killed_while_nobody_looks_is_as_it_was(shells):
-    await shells.out("x=1; cd /tmp; (sleep 0.05; kill -9 $$) & true")
+    await shells.out("x=1; cd /tmp; (while [ ! -e ~/now ]; do sleep 0.01; done; kill -9 $$) & true")
+    await shells.out("true")  # what the command before has left is known by now
+    await shells.call("write_file", path="now", content="")
     while True:
         result = await shells.run("echo $x $PWD; sleep 0.02")
         if result.data["shell_restarted"]:

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 from anyio import CancelScope, ClosedResourceError
 
+from agentflow_bash.outputs import unread
 from agentflow_bash.spool import Spool
 from agentflow_core.errors import SandboxError
 from agentflow_core.names import did_you_mean
@@ -40,6 +41,8 @@ _READ_BYTES: Final = 1 << 16
 #: After so many bytes others have their turn, so that a job that floods its output costs little.
 _PAUSE_BYTES: Final = 1 << 20
 _PAUSE_S: Final = 0.02
+#: Seconds in which the keeper of a job says how that ended, once nobody is left who could write.
+_TOLD_S: Final = 5.0
 
 
 class Job:
@@ -50,6 +53,7 @@ class Job:
         self.name = name
         self.command = command
         self.spool = spool
+        self.output = -1  # where it is read, while it is
         self.pid = self.keeper = 0
         self.exit_code: int | None = None
         self.is_running = True
@@ -170,10 +174,18 @@ class Jobs:
             job.keeper, job.pid = int(first), int(second)
             job.tell()
         elif kind == b"e":
-            self._end(job, int(first))
+            self._tasks.start_soon(self._over, job, int(first))
+
+    async def _over(self, job: Job, exit_code: int) -> None:
+        """A job has ended; what it wrote before comes first."""
+        written = job.spool.total + (unread(job.output) if job.output >= 0 else 0)
+        while job.spool.total < written and job.output >= 0 and job.is_running:
+            await job.news.wait()
+        self._end(job, exit_code)
 
     async def _read(self, job: Job, output: int) -> None:
         """Take what a job writes until nobody is left who could."""
+        job.output = output
         since = 0
         try:
             while True:
@@ -191,8 +203,10 @@ class Jobs:
                     since = 0
                     await anyio.sleep(_PAUSE_S)
         finally:
+            job.output = -1
+            job.tell()
             os.close(output)
-        with anyio.move_on_after(1.0):  # its keeper tells how it ended, unless that was killed too
+        with anyio.move_on_after(_TOLD_S):  # its keeper tells how it ended, unless that was killed too
             while job.is_running:
                 await job.news.wait()
         self._end(job, None)

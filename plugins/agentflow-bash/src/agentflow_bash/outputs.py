@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import tempfile
 import termios
 from contextlib import suppress
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from agentflow_bash.control import Control
 
-__all__ = ["Capture", "Outputs", "Pair"]
+__all__ = ["Capture", "Outputs", "Pair", "unread"]
 
 #: What is kept in memory of one output: its beginning and its end, half each.
 INLINE_BYTES: Final = 1024 * 1024
@@ -32,6 +33,13 @@ _LEFT_BYTES: Final = 65536
 _LEFT_PAUSE_S: Final = 0.02
 #: Outputs that commands have left open, a session; of more than that the oldest is closed.
 _MOST_LEFT: Final = 32
+
+
+def unread(fd: int) -> int:
+    """How many bytes wait in a pipe or FIFO."""
+    there = bytearray(4)
+    fcntl.ioctl(fd, termios.FIONREAD, there)
+    return int.from_bytes(there, sys.byteorder)
 
 
 @define
@@ -156,9 +164,7 @@ class Channel:
 
     def finish(self) -> bool:
         """Take what the command has written; does nobody else have this open?"""
-        there = bytearray(4)
-        fcntl.ioctl(self._fd, termios.FIONREAD, there)
-        rest = int.from_bytes(there, "little")
+        rest = unread(self._fd)
         self._let()
         while rest > 0:
             data = os.read(self._fd, rest)

@@ -37,7 +37,7 @@ STOP_S: Final = 6.0
 #: The first of them, where nobody waits for the output.
 CANCELLED_S: Final = 0.2
 #: Hundredths of a second: whatever was begun since then was begun in this session.
-_ALWAYS: Final = 10**12
+_ALWAYS: Final = 0
 #: What is raised where nobody answers any more, or what comes is no answer.
 _NOBODY: Final = (TimeoutError, EndOfStream, Garbled, BrokenResourceError, ClosedResourceError)
 
@@ -255,13 +255,13 @@ class Shell:
         before = (*self.jobs(), *self._before)
         try:
             with anyio.fail_after(STOP_S):
-                await self.control.order("interrupt")
+                since = self._since(await self.control.order("interrupt"))
                 is_done = await self._finishes(ran, token, interrupt_s)
-                await self.control.order("finish", self._since(), *before)
+                await self.control.order("finish", since, *before)
                 ran.background = self._before = tuple(pid for pid in self._before if pid in before)
                 if is_done or await self._finishes(ran, token, KILLED_S):
                     return
-                await self.control.order("end", self._since(), *before)
+                await self.control.order("end", since, *before)
                 await self._finish(ran, token)
                 return
         except _NOBODY:
@@ -269,9 +269,11 @@ class Shell:
         await self.confined.kill()
         await self._ended(ran)
 
-    def _since(self) -> int:
-        """When the command began, in hundredths of a second before now."""
-        return int((perf_counter() - self._began) * 100) + 1
+    def _since(self, uptime: str) -> int:
+        """When the command began or a little earlier, on the clock of its machine, which has just shown ``uptime``."""
+        if not uptime.isdigit():
+            raise Garbled
+        return max(0, int(uptime) - int((perf_counter() - self._began) * 100) - 1)
 
     async def _finishes(self, ran: Ran, token: str, seconds: float) -> bool:
         with anyio.move_on_after(seconds):
@@ -296,6 +298,7 @@ class Shell:
     async def _anew(self) -> None:
         """Begin with new processes in the same workspace, as the last shell was."""
         ended = await self.confined.wait()
+        self.lost()
         self.hits |= await self._newly_hit()
         self.outputs.close()
         await self.close()
@@ -307,7 +310,6 @@ class Shell:
             await self._begin_as_before()
         except SandboxError as error:
             self.is_over = f"the session has ended ({ended.reason}), and could not begin anew: {error.message}"
-        self.lost()
 
     async def _begin_as_before(self) -> None:
         """Begin as the last shell was; if that cannot be had, with nothing but the files."""

@@ -9,7 +9,8 @@ LC_ALL=C IFS=' '
 exec 3<"$control/orders" 4<"$control/starts" </dev/null || exit
 set +m -f
 
-look() { # SHELL SINCE PID…: find what was begun since then; not those named, nor what they or others began
+look() { # SHELL SINCE PID…: find what was begun since then, in hundredths of a second of uptime; not those named, nor what
+  # they or others began
   local shell=$1 since=$2 stat each at fields parent=() born=() group=()
   found=()
   shift 2
@@ -39,12 +40,11 @@ look() { # SHELL SINCE PID…: find what was begun since then; not those named, 
   done
 }
 
-finish() { # SHELL HUNDREDTHS PID…: kill what was begun so long ago or later, first holding it so that nothing new comes of it
-  local shell=$1 ago=$2 before='-' rounds up rest
+finish() { # SHELL SINCE PID…: kill what was begun since then, first holding it so that nothing new comes of it
+  local shell=$1 since=$2 before='-' rounds
   shift 2
-  read -r up rest </proc/uptime
   for ((rounds = 0; rounds < 60; rounds++)); do
-    look "$shell" "$((10#${up/./} - ago))" "$@"
+    look "$shell" "$since" "$@"
     ((${#found[@]})) || return
     if [[ "${found[*]}" == "$before" ]]; then kill -KILL "${found[@]}"; else kill -STOP "${found[@]}"; fi
     before="${found[*]}"
@@ -58,7 +58,7 @@ orders() {
     said=''
     case $word in
       there) kill -0 "$shell" && said=y ;;
-      interrupt) kill -INT -- "-$shell" ;;
+      interrupt) kill -INT -- "-$shell"; read -r said rest </proc/uptime; said=$((10#${said/./})) ;;
       finish) finish "$shell" $rest ;;
       end) kill -KILL "$shell"; finish "$shell" $rest ;;
       signal) kill -s ${rest% *} -- "-${rest#* }" && said=y ;;
