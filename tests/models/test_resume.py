@@ -44,7 +44,7 @@ PROGRAM = textwrap.dedent(
 
 @pytest.mark.parametrize("kill_after", [1, 40])
 def test_after_kill_9_no_more_calls_are_repeated_than_were_under_way(tmp_path, kill_after):
-    with OpenAIServer(latency_ms=5) as server:
+    with OpenAIServer(latency_ms=50) as server:
         command = [sys.executable, "-c", PROGRAM, server.url, str(tmp_path / "cache.sqlite")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
@@ -53,5 +53,6 @@ def test_after_kill_9_no_more_calls_are_repeated_than_were_under_way(tmp_path, k
             process.kill()
         killed_at = server.calls
         assert killed_at < CALLS
+        server.latency_ms = 5
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         assert server.calls <= CALLS + WIDTH

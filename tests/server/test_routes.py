@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import anyio
 import pytest
@@ -350,11 +351,14 @@ async def test_backends_are_warmed_up_on_demand(opened):
     assert status["glossary"]["state"] == "ready"
 
 
-async def test_an_artifact_is_kept_for_its_time_only(opened):
-    async with opened(artifact_ttl_s=1) as client:
+async def test_an_artifact_is_kept_for_its_time_only(opened, tmp_path):
+    async with opened(artifact_ttl_s=20) as client:
         result = envelope(await client.call("probe:big", {"size": 100_000}))
         path = f"/v1/artifacts/{result.truncation.artifact}"
         assert (await client.get(path)).status_code == 200
+        sha256 = result.truncation.artifact
+        (blob,) = tmp_path.rglob(sha256[2:])
+        os.utime(blob, (0, 0))
         with anyio.fail_after(30):
             while (await client.get(path)).status_code != 404:
                 pass

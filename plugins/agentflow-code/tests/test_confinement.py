@@ -73,6 +73,7 @@ async def test_sessions_do_not_draw_the_same_random_numbers(opened, needed):
     assert len(set(drawn)) == 3
 
 
+@pytest.mark.serial
 async def test_a_killed_zygote_ends_its_sessions_and_the_next_ones_start_plainly(opened):
     async with opened() as sandbox:
         await sandbox.execute("code:run", {"code": "x = 1"})

@@ -32,7 +32,7 @@ async def lost_and_fresh(run, result, reason):
 
 async def test_what_takes_too_long_is_interrupted_and_keeps_its_variables_and_output(run):
     await run("x = 1")
-    result = await run("print('begun')\nwhile True: pass", timeout_s=0.5)
+    result = await run("print('begun')\nwhile True: pass", timeout_s=2)
     assert result.code == "timeout"
     assert result.data["stdout"] == "begun\n"
     assert "_interrupted" not in result.text
@@ -40,20 +40,23 @@ async def test_what_takes_too_long_is_interrupted_and_keeps_its_variables_and_ou
 
 
 async def test_children_of_a_cell_are_interrupted_with_it(run):
-    result = await run("import subprocess\nsubprocess.run(['sleep', '1000'])", timeout_s=0.5)
+    await run("import subprocess")
+    result = await run("subprocess.run(['sleep', '1000'])", timeout_s=2)
     assert result.code == "timeout"
     assert (await run("subprocess.run(['pgrep', '-c', 'sleep'], capture_output=True).stdout")).text == "b'0\\n'"
 
 
 async def test_a_loop_in_c_is_killed(run):
-    result = await run("sum(iter(int, 1))", timeout_s=0.5)
+    await run("1")
+    result = await run("sum(iter(int, 1))", timeout_s=2)
     assert result.data["timed_out"]
     await lost_and_fresh(run, result, "stuck")
 
 
 async def test_a_loop_that_catches_interrupts_is_killed(run):
-    code = "import time\nwhile True:\n    try:\n        time.sleep(100)\n    except BaseException: pass"
-    await lost_and_fresh(run, await run(code, timeout_s=0.5), "stuck")
+    await run("import time")
+    code = "while True:\n    try:\n        time.sleep(100)\n    except BaseException: pass"
+    await lost_and_fresh(run, await run(code, timeout_s=2), "stuck")
 
 
 async def test_too_much_memory_is_told_from_a_kill(run):
@@ -99,8 +102,7 @@ async def test_what_is_no_reply_ends_the_interpreter(run):
 
 
 async def test_an_interpreter_that_dies_between_calls_is_told_at_the_next_one(run):
-    await run("import os, threading\nthreading.Timer(0.2, os._exit, (0,)).start()")
-    told = []
+    told = [(await run("import os, threading\nthreading.Timer(0.2, os._exit, (0,)).start()")).text]
     while "afresh" not in "".join(told):
         told.append((await run("1 + 1")).text)
     assert told[-1].endswith("2")

@@ -155,11 +155,11 @@ async def test_what_can_go_wrong_is_told_apart(played, serper, reply, code, says
 
 
 async def test_an_api_that_hangs_is_given_up(played, serper):
-    serper["serper"]["timeout_s"] = 0.2
+    serper["serper"]["timeout_s"] = 2.0
     async with played({"/search": Reply(how="hang")}, **serper) as it:
         result = await it.sandbox.execute("web:search", {"query": "x"})
     assert result.code == "upstream_error"
-    assert "no answer within 0.2 s" in result.text
+    assert "no answer within 2 s" in result.text
     assert len(it.web.heard) == 1
 
 

@@ -51,9 +51,6 @@ def _running(programs: Path) -> Iterator[int]:
     user = next((name for name in ("postgres", "nobody") if _exists(name)), "nobody")
     folder = Path(tempfile.mkdtemp(prefix="agentflow-postgres-", dir="/tmp"))
     shutil.chown(folder, user)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     data = folder / "data"
 
     def run(*command: object, stdin: str | None = None) -> None:
@@ -64,8 +61,17 @@ def _running(programs: Path) -> Iterator[int]:
             )  # fmt: skip
 
     run(programs / "initdb", "-D", data, "-A", "scram-sha-256", "--auth-local=trust", "-E", "UTF8", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
-    run(programs / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", folder / "log", "-o", options, "start")
+    for is_last in (False, False, True):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
+        try:
+            run(programs / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", folder / "log", "-o", options, "start")
+            break
+        except subprocess.CalledProcessError:  # somebody else may have been given the port meanwhile
+            if is_last:
+                raise
     try:
         psql = shutil.which("psql") or programs / "psql"
         run(psql, "-h", folder, "-p", port, "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-q", stdin=SETUP)
