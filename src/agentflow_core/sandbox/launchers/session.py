@@ -110,8 +110,9 @@ class Watched:
         if self._folder is None:
             return
         while True:
-            self._disk_bytes, took_s = await anyio.to_thread.run_sync(_measured, self._folder)
-            if self._disk_bytes > self._disk_limit:
+            used, took_s = await anyio.to_thread.run_sync(_measured, self._folder)
+            self._disk_bytes = used
+            if used > self._disk_limit:
                 self._reason = self._reason or "disk"
                 await kill()
                 return
