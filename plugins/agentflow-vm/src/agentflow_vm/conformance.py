@@ -20,6 +20,9 @@ _MIB: Final = 1 << 20
 #: Limits that an attack reaches quickly; an X server with its window manager takes some 110 MB.
 _SMALL: Final = Limits(memory_bytes=320 * _MIB, pids=60, disk_bytes=32 * _MIB, tmp_bytes=16 * _MIB)
 
+#: When the shell has done what was typed: ctrl+c would take from it what it has not read yet.
+_WRITTEN: Final = "for _ in $(seq 200); do [ -s greeting ] && break; sleep 0.1; done; cat greeting; exit 3"
+
 
 def _exec(command: str) -> tuple[Call, ...]:
     return (("exec", {"command": command}),)
@@ -71,6 +74,7 @@ def vm_subject(launcher: LauncherConfig) -> Subject:
             ("click", {"x": 100, "y": 100}),
             ("type", {"text": "echo hello > greeting\n"}),
             ("wait", {"until": "stable"}),
+            ("exec", {"command": _WRITTEN}),
             ("key", {"keys": ["Up", "ctrl+c"]}),
             ("move", {"x": 5, "y": 5}),
             ("scroll", {"x": 100, "y": 100, "dy": -3}),
@@ -79,7 +83,7 @@ def vm_subject(launcher: LauncherConfig) -> Subject:
             ("clipboard", {"text": "grüße"}),
             ("clipboard", {}),
             ("windows", {}),
-            ("exec", {"command": "cat greeting; exit 3"}),
+            ("exec", {"command": "cat greeting"}),
             ("launch", {"program": "true", "timeout_s": 0.0}),
             ("record", {"action": "start"}),
             ("actions", {"steps": [{"tool": "move", "x": 1, "y": 1}, {"tool": "screenshot", "scale": 0.5}]}),

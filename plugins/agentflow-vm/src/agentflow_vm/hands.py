@@ -78,11 +78,8 @@ class Hands:
         async def work(display: Display) -> None:
             await display.point(x, y)
             await _hold(display, modifiers)
-            for _ in range(count if press == "click" else 1):
-                if press != "up":
-                    await display.point(x, y, display.held | bit)
-                if press != "down":
-                    await display.point(x, y, display.held & ~bit)
+            down, up = display.held | bit, display.held & ~bit
+            await display.point(x, y, *{"click": [down, up] * count, "down": [down], "up": [up]}[press])
             await _let_go(display, modifiers)
 
         times = {1: "clicked", 2: "double-clicked", 3: "triple-clicked"}[count]

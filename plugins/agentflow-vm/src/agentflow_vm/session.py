@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
+from anyio import current_time
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from agentflow_vm.rfb.watching import Watch
 
 __all__ = ["Effect", "Shot", "VmSession", "opened"]
+
+#: In which a server sends what programs have drawn: some of its frames.
+_SENT_S: Final = 0.05
 
 
 @frozen(kw_only=True)
@@ -88,6 +93,7 @@ class VmSession:
         Raises:
             SandboxError: ``session_lost``: the machine is dead; ``display_error``: its display is.
         """
+        await anyio.lowlevel.checkpoint()  # who looks in a loop at what is here already must see it end, too
         try:
             try:
                 yield self.display
@@ -107,10 +113,14 @@ class VmSession:
 
     async def settle(self, watch: Watch) -> None:
         """Wait for programs to have taken in what was done, and for the screen to come to rest, ``settle_s`` at most."""
+        quiet_s, least_s = self.config.stable_ms / 1000, 0.0
         with anyio.move_on_after(self.config.settle_s):
             if isinstance(self.machine.guest, Settling):
+                began = current_time()
                 await self.machine.guest.sync(self.config.settle_s)
-            await watch.stable(self.config.stable_ms / 1000)
+                # what they have drawn by now is yet to be sent: the slower they were, the later
+                least_s = max(_SENT_S, min(quiet_s, current_time() - began))
+            await watch.stable(quiet_s, least_s=least_s)
 
     async def do(self, work: Callable[[Display], Awaitable[None]]) -> Effect:
         """Do something and wait for the screen to come to rest; what changed."""

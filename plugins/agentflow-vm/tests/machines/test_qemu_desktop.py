@@ -156,7 +156,8 @@ async def test_files_of_the_machine_are_read_and_written_in_parts(desktop):
 
 async def test_a_program_whose_time_is_over_is_killed_with_what_it_started(desktop):
     async with desktop() as call:
-        params = {"command": "echo begun; sleep 500 & sleep 500", "timeout_s": 2.0}
+        # a machine whose code is not translated yet takes seconds to begin
+        params = {"command": "echo begun; sleep 500 & sleep 500", "timeout_s": 15.0}
         ran = await call.sandbox.execute("vm:exec", params, session=call.session)
         assert ran.code == "timeout"
         assert ran.data["stdout"] == "begun\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import anyio
 import pytest
 
@@ -30,16 +32,19 @@ async def test_it_is_connected_to_by_name_and_port(premises):
             tasks.cancel_scope.cancel()
 
 
-async def test_a_machine_that_is_not_there_says_where_it_was_looked_for(premises, free_tcp_port):
+async def test_a_machine_that_is_not_there_says_where_it_was_looked_for(premises):
     async with premises("none") as context_of:
-        machine = RemoteMachine(RemoteConfig(host="127.0.0.1", port=free_tcp_port), context_of())
-        with pytest.raises(SandboxError, match=f"127.0.0.1:{free_tcp_port} cannot be connected to") as caught:
-            await machine.start()
-        assert caught.value.code == "provider_unavailable"
-        with pytest.raises(SandboxError) as caught:
-            await machine.connect_display()
-        assert caught.value.code == "session_lost"
-        assert str(free_tcp_port) in (await machine.failure() or "")
+        with socket.socket() as held:  # so that nobody else listens there meanwhile
+            held.bind(("127.0.0.1", 0))
+            port = held.getsockname()[1]
+            machine = RemoteMachine(RemoteConfig(host="127.0.0.1", port=port), context_of())
+            with pytest.raises(SandboxError, match=f"127.0.0.1:{port} cannot be connected to") as caught:
+                await machine.start()
+            assert caught.value.code == "provider_unavailable"
+            with pytest.raises(SandboxError) as caught:
+                await machine.connect_display()
+            assert caught.value.code == "session_lost"
+            assert str(port) in (await machine.failure() or "")
 
 
 async def test_apps_and_files_are_refused_since_there_is_no_way_in(premises):

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
+import select
 import signal
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
+from collections import deque
 from typing import Any
 
 from agentflow_vm.inside.xclient import XClient
@@ -27,6 +31,7 @@ _CLIENTS = "_NET_CLIENT_LIST"
 _FRAME_S = 0.03
 _MARK = "AGENTFLOW_VM_COMMAND"
 _LOOKS = 200  # a tree that grows faster than it is stopped is for the limit of processes
+_STOPPED: deque[int] = deque(maxlen=1024)  # commands that nobody waits for; some of them have not begun yet
 _HOST_FAMILY = 0xFFFF  # of an X authority entry that stands for every display
 
 
@@ -117,21 +122,38 @@ class Output:
         self.most = most
         self.kept = bytearray()
         self.omitted = 0
+        self.lock = threading.Lock()
+        os.set_blocking(stream.fileno(), False)  # whoever has the lock must let it go
         self.thread = threading.Thread(target=self.drain, daemon=True)
         self.thread.start()
 
     def drain(self) -> None:
         """Read to the end."""
-        while True:
-            try:
-                data = os.read(self.stream.fileno(), 65536)
-            except (OSError, ValueError):
-                return
-            if not data:
-                return
-            room = self.most - len(self.kept)
-            self.kept += data[:room]
-            self.omitted += max(0, len(data) - room)
+        poll = select.poll()
+        with contextlib.suppress(OSError, ValueError):
+            poll.register(self.stream, select.POLLIN)
+            while poll.poll():
+                with self.lock, contextlib.suppress(BlockingIOError):
+                    if not self.take(65536):
+                        return
+
+    def take(self, most: int) -> int:
+        """Read a part; how many bytes it has."""
+        data = os.read(self.stream.fileno(), most)
+        room = self.most - len(self.kept)
+        self.kept += data[:room]
+        self.omitted += max(0, len(data) - room)
+        return len(data)
+
+    def told(self, wait_s: float) -> tuple[bytes, int]:
+        """What has been written, at its end or after so long: what is kept of it, and how much is not."""
+        self.thread.join(wait_s)
+        with self.lock:  # the thread may not have had its turn
+            (left,) = struct.unpack("i", fcntl.ioctl(self.stream, termios.FIONREAD, bytes(4)))
+            with contextlib.suppress(BlockingIOError):
+                while left > 0:
+                    left -= self.take(left)
+            return bytes(self.kept), self.omitted
 
 
 def run(asked: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
@@ -145,6 +167,8 @@ def run(asked: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
         kill_all(mark)
         process.wait()
         raise
+    if asked["id"] in _STOPPED:  # before it could be seen that it is ours
+        kill_all(mark)
     timed_out = False
     try:
         code = process.wait(asked["timeout_s"])
@@ -154,12 +178,11 @@ def run(asked: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
         process.wait()
         code = None
     until = time.monotonic() + 0.2  # what it left behind may hold its outputs open, and is not waited for
-    for output in outputs:
-        output.thread.join(max(0.0, until - time.monotonic()))
+    told = [output.told(max(0.0, until - time.monotonic())) for output in outputs]
     if code is not None and code < 0:
         code = 128 - code
-    stdout, stderr = (base64.b64encode(bytes(output.kept)).decode() for output in outputs)
-    omitted = sum(output.omitted for output in outputs)
+    stdout, stderr = (base64.b64encode(kept).decode() for kept, _ in told)
+    omitted = sum(count for _, count in told)
     return {"code": code, "stdout": stdout, "stderr": stderr, "timed_out": timed_out, "omitted": omitted}
 
 
@@ -240,6 +263,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         if asked["op"] == "stop":  # here: there may be no room for a thread
+            _STOPPED.append(asked["command"])
             kill_all(f"{os.getpid()}-{asked['command']}")
             say({"id": asked["id"]})
             continue

@@ -227,11 +227,12 @@ class Display:
             return messages.extended_key(keysym, scancode, down=down)
         return messages.key(keysym, down=down)
 
-    async def point(self, x: int, y: int, mask: int | None = None) -> None:
-        """Move the pointer, and say which buttons are down (default: as they are)."""
-        self._mask = self._mask if mask is None else mask
+    async def point(self, x: int, y: int, *masks: int) -> None:
+        """Move the pointer, and let buttons go down and up there in one go: each mask says which are down."""
+        masks = masks or (self._mask,)
+        self._mask = masks[-1]
         self.pointer = (x, y)
-        await self._send(messages.pointer(x, y, self._mask))
+        await self._send(b"".join(messages.pointer(x, y, mask) for mask in masks))
 
     @property
     def held(self) -> int:
@@ -246,7 +247,7 @@ class Display:
             presses = [(keysym, scancode, False) for keysym, scancode in reversed(self._pressed.items())]
             await self.keys(presses)
             if self._mask:
-                await self.point(*self.pointer, mask=0)
+                await self.point(*self.pointer, 0)
 
     async def put_clipboard(self, text: str) -> None:
         """Offer a text to the server's clipboard; raises ValueError where it cannot be carried."""

@@ -48,9 +48,10 @@ class Watch:
         while not self.changes:
             await self._next()
 
-    async def stable(self, quiet_s: float) -> None:
-        """Wait until nothing has changed for so long; raises `DisplayError`."""
-        while (left := self.last + quiet_s - current_time()) > 0:
+    async def stable(self, quiet_s: float, *, least_s: float = 0.0) -> None:
+        """Wait until nothing has changed for so long, ``least_s`` from now at least; raises `DisplayError`."""
+        until = current_time() + least_s
+        while (left := max(self.last + quiet_s, until) - current_time()) > 0:
             with anyio.move_on_after(left):
                 await self._next()
         if self._failure is not None:
