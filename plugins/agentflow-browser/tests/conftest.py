@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Site:
-    """Pages by path: HTML, or status, headers and body. ``asked`` is what was asked for, in order."""
+    """Pages by path: HTML, or status, headers and body, or what writes all of it. ``asked``: what was asked for, in order."""
 
     def __init__(self) -> None:
-        self.pages: dict[str, str | tuple[int, dict[str, str], bytes]] = {}
+        self.pages: dict[str, str | tuple[int, dict[str, str], bytes] | Callable[[Any], None]] = {}
         self.asked: list[tuple[str, str, bytes]] = []
         site = self
 
@@ -38,6 +38,10 @@ class Site:
                     found = (404, {"Content-Type": "text/html"}, b"<title>Not found</title>no such page")
                 elif isinstance(found, str):
                     found = (200, {"Content-Type": "text/html; charset=utf-8"}, found.encode())
+                elif callable(found):
+                    found(self.wfile)
+                    self.close_connection = True
+                    return
                 status, headers, data = found
                 self.send_response(status)
                 for name, value in headers.items():
@@ -118,5 +122,31 @@ def browse(opened: Callable[..., Any]) -> Callable[..., Any]:
 
             do.sandbox = sandbox
             yield do
+
+    return run
+
+
+class Watched(BrowserBackend):
+    """The backend, and the states of its sessions."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.states = []
+
+    async def initialize(self, session):
+        self.states.append(await super().initialize(session))
+        return self.states[-1]
+
+
+@pytest.fixture
+def watched(tmp_path, site):
+    """Open a sandbox, and see the inside of its sessions."""
+
+    @asynccontextmanager
+    async def run(**settings):
+        made = Watched(BrowserConfig(allow_hosts=(site.host,), **settings))
+        catalog = Catalog.of(browser=lambda: made)
+        async with Sandbox(catalog=catalog, config=SandboxConfig(state_dir=tmp_path)) as sandbox:
+            yield sandbox, made.states
 
     return run

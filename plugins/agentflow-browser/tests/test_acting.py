@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import anyio
 import pytest
 
 from agentflow_core.errors import SandboxError
@@ -206,7 +207,7 @@ async def test_points_are_clicked_on_the_screen_and_refused_off_it(site, browse)
 
 async def test_what_is_covered_or_disabled_is_told_why_it_cannot_be_clicked(site, browse):
     site.pages["/"] = "<button>Under</button><div id=over style='position:fixed;inset:0;background:#0008'></div>"
-    async with browse(action_timeout_s=0.5) as do:
+    async with browse(action_timeout_s=3) as do:
         await do("navigate", url=site.url)
         result = await do("click", selector="button")
     assert result.code == "timeout"
@@ -252,7 +253,10 @@ async def test_console_and_requests_are_kept_up_to_a_number(site, browse):
         await do("navigate", url=site.url)
         assert len((await do("console", limit=500)).data["messages"]) == 500
         assert "null" in (await do("console", level="exception")).text
-        failed = (await do("requests", failed=True, text="missing")).data["requests"]
+        failed = []
+        with anyio.fail_after(20):
+            while not failed:
+                failed = (await do("requests", failed=True, text="missing")).data["requests"]
         assert failed[0]["status"] == 404
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agentflow_browser.conformance import browser_subject
 from agentflow_core.testing.conformance import BackendConformance
+
+pytestmark = pytest.mark.timeout(400)
 
 
 class TestBrowser(BackendConformance):

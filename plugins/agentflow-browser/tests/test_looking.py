@@ -59,7 +59,7 @@ async def test_a_page_of_100000_nodes_is_cut_in_the_page_and_can_be_gone_through
     site.pages["/"] = (
         "<title>Large</title><body><script>document.body.innerHTML = Array.from({length: 50000}, (_, n) => `<p>line <a href='/${n}'>link ${n}</a></p>`).join('')</script>"
     )
-    async with browse() as do:
+    async with browse(action_timeout_s=60, settle_s=10) as do:
         seen = await do("navigate", url=site.url)
         assert seen.ok, seen.text
         assert len(seen.text) < 21_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 PROBES = ["url", "title", "text:h1", "count:h1", "value:input", "storage:k", "cookie:c"]
 
 
@@ -17,6 +19,24 @@ async def test_a_page_that_goes_on_is_asked_when_it_has_arrived(site, browse):
             assert answer.data["observed"]["count:h1"] == 1
         seen = answer.data["observed"]
         assert (seen["url"], seen["title"], seen["text:h1"]) == (f"{site.url}/5", "5", "Page 5")
+
+
+async def test_a_page_that_has_come_in_part_is_asked_when_it_is_parsed(site, browse):
+    site.pages["/"] = """<h1>One</h1><script>
+      Storage.prototype.getItem = () => { setTimeout(() => location = '/slow'); return 'asked' }</script>"""
+
+    def in_parts(file):
+        file.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<title>Slow</title>" + b" " * 2000)
+        file.flush()
+        threading.Event().wait(2)
+        file.write(b"<h1>Two</h1>")
+
+    site.pages["/slow"] = in_parts
+    probes = ["storage:k", *["cookie:c"] * 100, "count:h1"]  # by the last of which it goes to the other page
+    async with browse(settle_s=20) as do:
+        await do("navigate", url=site.url)
+        answer = await do.sandbox.execute("browser:observe_end", {"probes": probes})
+    assert answer.data["observed"]["count:h1"] == 1
 
 
 async def test_an_open_dialog_bars_what_the_page_would_answer(site, browse):

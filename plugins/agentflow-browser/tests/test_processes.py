@@ -6,49 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import pytest
 
-from agentflow_browser.backend import BrowserBackend
 from agentflow_browser.config import BrowserConfig
 from agentflow_browser.doctor import check_browser
 from agentflow_browser.pool import Browsers
 from agentflow_core.errors import SandboxError
-from agentflow_core.sandbox import Catalog, Sandbox, SandboxConfig
 from agentflow_core.sandbox.backend import BackendContext
 from agentflow_core.sandbox.launchers.processes import MARK
 from agentflow_core.sandbox.premises import Premises
 
 PAGE = "<title>Notes</title><script>localStorage.n = (+localStorage.n || 0) + 1; document.cookie ||= 'c=1'; document.write(`visit ${localStorage.n} ${document.cookie}`)</script>"
-
-
-class Watched(BrowserBackend):
-    """The backend, and the states of its sessions."""
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.states = []
-
-    async def initialize(self, session):
-        self.states.append(await super().initialize(session))
-        return self.states[-1]
-
-
-@pytest.fixture
-def watched(tmp_path, site):
-    """Open a sandbox, and see the inside of its sessions."""
-
-    @asynccontextmanager
-    async def run(**settings):
-        made = Watched(BrowserConfig(allow_hosts=(site.host,), **settings))
-        catalog = Catalog.of(browser=lambda: made)
-        async with Sandbox(catalog=catalog, config=SandboxConfig(state_dir=tmp_path)) as sandbox:
-            yield sandbox, made.states
-
-    return run
 
 
 async def test_a_page_that_crashes_is_opened_again_and_its_session_goes_on(site, watched):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Before", "act", "before", "call", "check_url", "denied", "look", "outcome", "past_dialog", "shown_page"]
 
 _READ_S: Final = 20.0
+#: Seconds in which a download is told of, after the navigation that it was.
+_DOWNLOAD_S: Final = 3.0
 _CALL_LOG: Final = re.compile(r"\x1b\[[0-9;]*m")
 _REASON: Final = re.compile(
     r"- +(?:\d+ × )?(?P<why>.*(?:intercepts pointer events|not visible|not stable|not enabled|not editable|outside of the viewport).*)"
@@ -190,6 +192,7 @@ class Before:
     tabs: int
     refused_tabs: int
     downloads: int
+    unshown: int
 
 
 def before(state: BrowserSession, tab: Tab) -> Before:
@@ -200,6 +203,7 @@ def before(state: BrowserSession, tab: Tab) -> Before:
         tabs=state.new_tabs,
         refused_tabs=state.refused_tabs,
         downloads=len(state.downloads.all),
+        unshown=tab.unshown,
     )
 
 
@@ -227,8 +231,10 @@ async def outcome(state: BrowserSession, tab: Tab, began: Before, done: str) -> 
     if new_tab:
         await past_dialog(state, lambda: shown.page.wait_for_load_state("domcontentloaded"))
         await shown.settle(config.settle_s)
+    if tab.unshown > began.unshown:
+        await state.downloads.one_more(began.downloads, _DOWNLOAD_S)
     if len(state.downloads.all) > began.downloads:
-        await state.downloads.collect(state.process.home, state.process.inside, config.timeout_s)
+        await state.downloads.collect(state.process.home, config.timeout_s)
     fetched = [each.told for each in state.downloads.all[began.downloads :]]
     effect: dict[str, Any] = {
         "navigated": False,

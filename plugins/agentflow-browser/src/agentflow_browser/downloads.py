@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
-from pathlib import PurePosixPath
+import stat
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -13,14 +14,17 @@ import anyio.to_thread
 from attrs import define
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from playwright.async_api import Download
 
+    from agentflow_browser.limits import TooLarge
+
 __all__ = ["Downloads", "Fetched"]
 
-_LOOK_S: Final = 0.2
 _MOST: Final = 200
+_URL_CHARS: Final = 2000
 _FORBIDDEN: Final = re.compile(r"[^\w.\- ()\[\]]+")
 
 
@@ -33,6 +37,12 @@ class Fetched:
     state: str = "running"
     bytes: int = 0
     reason: str = ""
+    id: str = ""  #: for Chromium, once it is known
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Is it under way, and its id not known?"""
+        return self.state == "running" and not self.id
 
     @property
     def told(self) -> dict[str, Any]:
@@ -62,13 +72,14 @@ class Downloads:
         self._queued: list[tuple[Download, Fetched]] = []
         self.all: list[Fetched] = []
         self._came = anyio.Event()
+        self._ending = anyio.Lock()
 
     def add(self, download: Download) -> None:
         """A page has started one."""
         if len(self.all) >= _MOST:
             return
         taken = {each.name for each in self.all}
-        fetched = Fetched(name=_free(_name(download.suggested_filename), taken), url=download.url[:2000])
+        fetched = Fetched(name=_free(_name(download.suggested_filename), taken), url=download.url[:_URL_CHARS])
         self.all.append(fetched)
         self._came.set()
         self._queued.append((download, fetched))
@@ -80,76 +91,74 @@ class Downloads:
                 self._came = anyio.Event()
                 await self._came.wait()
 
-    async def collect(self, outside: Path, inside: str, seconds: float) -> None:
+    async def refuse(self, found: TooLarge, end: Callable[[], Awaitable[bool]]) -> None:
+        """One in the browser is too large.
+
+        Args:
+            found: which.
+            end: ends it if it is one of this session; whether it was.
+        """
+        async with self._ending:
+            if not await end():
+                return
+            url = found.url[:_URL_CHARS]
+            mine = next(
+                (each for each in self.all if each.id == found.id or (each.is_unnamed and each.url == url)), None
+            )
+            if mine is not None and mine.state == "running":
+                self._refuse(mine, found.bytes)
+
+    async def collect(self, home: Path, seconds: float) -> None:
         """Wait for what was started, for some seconds at most, and put it into the folder.
 
         Args:
-            outside: the browser's folder, as we see it.
-            inside: the same, as the browser does.
+            home: the folder into which the browser downloads.
             seconds: how long to wait.
         """
         with anyio.move_on_after(seconds):
             while self._queued:
                 download, fetched = self._queued[0]
-                await self._take(download, fetched, outside, inside)
+                await self._take(download, fetched, home)
                 self._queued.pop(0)
 
-    async def _take(self, download: Download, fetched: Fetched, outside: Path, inside: str) -> None:
+    async def _take(self, download: Download, fetched: Fetched, home: Path) -> None:
         from playwright.async_api import Error
 
-        path: str | None = None
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._watch, download, fetched, outside)
-                path = str(await download.path())
-                group.cancel_scope.cancel()
-        except* Error as errors:
+            path = await download.path()  # as the browser sees it
+            fetched.id = path.name
             if fetched.state == "running":
-                fetched.state, fetched.reason = "failed", str(errors.exceptions[0]).partition("\n")[0]
-        if path is None or fetched.state != "running":
-            return
-        found = outside / PurePosixPath(path).relative_to(inside)
-        fetched.bytes, taken = await anyio.to_thread.run_sync(self._copy, found, fetched.name)
-        if taken:
-            fetched.state = "done"
-        else:
-            self._refuse(fetched)
-        await download.delete()
+                size, taken = await anyio.to_thread.run_sync(self._copy, home / path.name, fetched.name)
+                if taken:
+                    fetched.state, fetched.bytes = "done", size
+                else:
+                    self._refuse(fetched, size)
+            await download.delete()
+        except (Error, OSError) as error:
+            async with self._ending:  # for its size, perhaps, which is told when it has ended
+                pass
+            if fetched.state == "running":
+                why = f"it cannot be copied: {error.strerror}" if isinstance(error, OSError) else error.message
+                fetched.state, fetched.reason = "failed", why.partition("\n")[0]
 
-    async def _watch(self, download: Download, fetched: Fetched, outside: Path) -> None:
-        """Look how large it has become, since Playwright does not tell."""
-        while True:
-            await anyio.sleep(_LOOK_S)
-            size = await anyio.to_thread.run_sync(_largest, outside)
-            if size > self._most_bytes:
-                fetched.bytes = size
-                self._refuse(fetched)
-                await download.cancel()
-                return
-
-    def _refuse(self, fetched: Fetched) -> None:
-        fetched.state, fetched.reason = "refused", f"larger than {self._most_bytes} bytes"
+    def _refuse(self, fetched: Fetched, size: int) -> None:
+        fetched.state, fetched.bytes = "refused", size
+        fetched.reason = f"larger than {self._most_bytes} bytes"
 
     def _copy(self, source: Path, name: str) -> tuple[int, bool]:
         """Copy what the browser wrote, which must be a plain file; its size, and whether it was copied."""
-        fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
-            size = os.fstat(fd).st_size
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "no plain file")
+            size = status.st_size
             if size > self._most_bytes:
                 return size, False
             self._folder.mkdir(exist_ok=True)
             with open(self._folder / name, "wb") as copy:
                 shutil.copyfileobj(file, copy)
         return size, True
-
-
-def _largest(folder: Path) -> int:
-    """The size of the largest download in the making; they lie directly in the folder, under random names."""
-    largest = 0
-    for entry in os.scandir(folder):
-        if entry.is_file(follow_symlinks=False):
-            largest = max(largest, entry.stat(follow_symlinks=False).st_size)
-    return largest
 
 
 def _name(suggested: str) -> str:

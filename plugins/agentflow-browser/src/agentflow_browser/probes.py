@@ -102,14 +102,20 @@ async def observe(state: BrowserSession, probe: str) -> Any:
 
 
 async def _answer(state: BrowserSession, kind: str, argument: str) -> Any:
-    """What the page says; it is asked again where it went on to another document meanwhile."""
+    """What the page says once it is parsed; it is asked again where it went on to another document meanwhile."""
     from playwright.async_api import Error
 
     for _ in range(_TRIES - 1):
+        tab = state.tab
         try:
-            return await PROBES[kind](state, argument)
+            if kind in _ASKING:
+                await tab.parsed(state.config.settle_s)
+            asked = tab.documents
+            answer = await PROBES[kind](state, argument)
+            if tab.documents == asked:
+                return answer
         except Error as error:
             if not is_gone(error):
                 raise
-        await state.tab.settle(state.config.settle_s)
+        await tab.settle(state.config.settle_s)
     return await PROBES[kind](state, argument)

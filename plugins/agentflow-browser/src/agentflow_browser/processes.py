@@ -20,6 +20,7 @@ from anyio import CancelScope
 from attrs import frozen
 
 from agentflow_browser import apart
+from agentflow_browser.limits import DownloadLimit
 from agentflow_core.errors import SandboxError
 from agentflow_core.sandbox.launchers.folders import can_enter
 from agentflow_core.sandbox.launchers.processes import MARK
@@ -103,11 +104,19 @@ class BrowserProcess:
     """See the module. Whoever started it closes it."""
 
     def __init__(
-        self, number: int, way: Way, browser: Browser, devtools: CDPSession, folder: Path, stack: AsyncExitStack
+        self,
+        number: int,
+        way: Way,
+        browser: Browser,
+        devtools: CDPSession,
+        downloads: DownloadLimit,
+        folder: Path,
+        stack: AsyncExitStack,
     ) -> None:
         self.number = number
         self.way = way
         self.browser = browser
+        self.downloads = downloads
         self._devtools = devtools
         self.home = folder / "home"
         self.sessions = 0  #: that it serves now
@@ -127,11 +136,6 @@ class BrowserProcess:
         if not self.browser.is_connected():
             return False
         return self._pidfd is None or not select.select([self._pidfd], [], [], 0)[0]
-
-    @property
-    def inside(self) -> str:
-        """Where its folder `home` stands for the browser."""
-        return apart.HOME if self.way.is_confined else str(self.home)
 
     @classmethod
     async def start(cls, number: int, way: Way, config: BrowserConfig, context: BackendContext) -> BrowserProcess:
@@ -164,12 +168,14 @@ class BrowserProcess:
                         handle_sigterm=False,
                     )
                     devtools = await browser.new_browser_cdp_session()
+                    downloads = DownloadLimit(devtools, folder / "home", config.download_bytes)
+                    await downloads.start()
             except TimeoutError:
                 raise _unavailable(f"it did not start within {_START_S:g} s", executable) from None
             except Exception as error:
                 raise _unavailable(str(error), executable) from error
             stack.push_async_callback(_bounded, browser.close)
-            process = cls(number, way, browser, devtools, folder, stack)
+            process = cls(number, way, browser, devtools, downloads, folder, stack)
             process._stack = stack.pop_all()
             return process
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Page
 
     from agentflow_browser.config import BrowserConfig
+    from agentflow_browser.limits import TooLarge
     from agentflow_browser.pool import Browsers
     from agentflow_browser.processes import BrowserProcess
     from agentflow_browser.settings import Settings
@@ -92,7 +94,7 @@ class BrowserSession:
         self._browsers = browsers
         self._process: BrowserProcess | None = None
         self._context: BrowserContext | None = None
-        self._context_name = ""  # for Chromium; asked for when its tabs are counted first
+        self._context_name = ""  # for Chromium
         self._proxy_scope: CancelScope | None = None
         self._generation = 0
         self._tab_number = 0
@@ -178,7 +180,9 @@ class BrowserSession:
         self._context.set_default_timeout(config.action_timeout_s * 1000)
         self._context.set_default_navigation_timeout(config.timeout_s * 1000)
         self._context.on("page", self._on_page)
-        await self.new_tab()
+        tab = await self.new_tab()
+        self._context_name = await process.name_of(self._context, tab.page)
+        process.downloads.hearers.add(self._on_too_large)
 
     def _serve(self, proxy: Proxy) -> None:
         assert self._tasks is not None
@@ -200,6 +204,8 @@ class BrowserSession:
         self._context_name = ""
         process, self._process = self._process, None
         self.tabs.clear()
+        if process is not None:
+            process.downloads.hearers.discard(self._on_too_large)
         with CancelScope(shield=True):
             if context is not None and process is not None and process.is_alive:
                 with anyio.move_on_after(_CLOSE_S):
@@ -255,8 +261,6 @@ class BrowserSession:
 
     async def _open_tabs(self) -> int:
         """How many tabs the context has, as Chromium knows them."""
-        if not self._context_name:
-            self._context_name = await self.process.name_of(self.context, self.tab.page)
         return await self.process.tabs_of(self._context_name)
 
     def _add(self, page: Page) -> Tab:
@@ -266,6 +270,12 @@ class BrowserSession:
         page.on("close", lambda _: self._on_close(tab))
         page.on("download", self.downloads.add)
         return tab
+
+    def _on_too_large(self, found: TooLarge) -> None:
+        assert self._process is not None
+        assert self._tasks is not None
+        end = partial(self._process.downloads.end, found.id, self._context_name)
+        self._tasks.start_soon(self.downloads.refuse, found, end, name=f"download of {self.id}")
 
     def _on_close(self, tab: Tab) -> None:
         if tab in self.tabs and len(self.tabs) > 1:

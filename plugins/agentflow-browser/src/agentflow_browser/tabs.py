@@ -14,7 +14,7 @@ from agentflow_core.records import clean_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.async_api import ConsoleMessage, Dialog, Error, Page, Request, Response
+    from playwright.async_api import ConsoleMessage, Dialog, Error, Frame, Page, Request, Response
 
 __all__ = ["LoggedMessage", "LoggedRequest", "Tab"]
 
@@ -22,6 +22,8 @@ _KEPT: Final = 500
 _TEXT_CHARS: Final = 2000
 #: What an action waits for; images and streams are not among it.
 _AWAITED: Final = frozenset({"document", "xhr", "fetch", "script", "stylesheet"})
+#: What an answer says that has no document: Chromium keeps the one that it shows.
+_EMPTY: Final = frozenset({204, 205})
 
 
 @frozen(kw_only=True)
@@ -66,15 +68,20 @@ class Tab:
         self.last: Snapshot | None = None  #: of the whole page
         self.status: int | None = None  #: of its document
         self.is_refused = False  #: is its document our proxy's refusal
+        self.documents = 0  #: how many it has gone to, and places in them
+        self.unshown = 0  #: how many answers became no document, but most likely a download
         self.console: deque[LoggedMessage] = deque(maxlen=_KEPT)
         self.requests: deque[LoggedRequest] = deque(maxlen=_KEPT)
         self._logged: dict[Request, LoggedRequest] = {}
         self._pending: set[Request] = set()
+        self._answered: Request | None = None  # for a document that is not shown yet
+        self._parsed = -1  # of its documents, the last that was waited for
         self._moved = anyio.Event()
         self._changed = changed
         page.on("dialog", self._on_dialog)
         page.on("crash", self._on_crash)
         page.on("console", self._on_console)
+        page.on("framenavigated", self._on_navigated)
         page.on("pageerror", self._on_error)
         page.on("request", self._on_request)
         page.on("response", self._on_response)
@@ -109,6 +116,14 @@ class Tab:
                 if not self._pending:
                     return
 
+    async def parsed(self, seconds: float) -> None:
+        """Wait until its document is parsed, for some seconds at most, and for each document once."""
+        if self._parsed == self.documents:
+            return
+        with anyio.move_on_after(seconds):
+            await self.page.wait_for_load_state("domcontentloaded", timeout=0)
+        self._parsed = self.documents
+
     def _on_dialog(self, dialog: Dialog) -> None:
         self.dialog = dialog
         self._tell()
@@ -134,6 +149,11 @@ class Tab:
     def _on_error(self, error: Error) -> None:
         self.console.append(LoggedMessage(level="exception", text=clean_text(str(error)[:_TEXT_CHARS])))
 
+    def _on_navigated(self, frame: Frame) -> None:
+        if frame == self.page.main_frame:
+            self.documents += 1
+            self._answered = None
+
     def _on_request(self, request: Request) -> None:
         logged = LoggedRequest(
             method=request.method, url=clean_text(request.url[:_TEXT_CHARS]), kind=request.resource_type
@@ -149,12 +169,17 @@ class Tab:
             logged.status = response.status
         if response.request.is_navigation_request() and response.frame == self.page.main_frame:
             self.status = response.status
+            self._answered = response.request
             self.is_refused = response.headers.get("proxy-agent") == "agentflow"
 
     def _on_finished(self, request: Request) -> None:
         logged = self._logged.pop(request, None)
         if logged is not None and request.failure:
             logged.failure = request.failure
+        if request == self._answered:
+            self._answered = None
+            if "ERR_ABORTED" in (request.failure or "") and self.status not in _EMPTY:
+                self.unshown += 1
         self._pending.discard(request)
         self._moved.set()
 

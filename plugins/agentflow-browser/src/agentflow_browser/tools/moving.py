@@ -204,7 +204,7 @@ async def _downloaded(state: BrowserSession, before: int, said: str) -> ToolResu
     if "Download is starting" not in said and len(state.downloads.all) == before:
         return None
     await state.downloads.one_more(before, state.config.timeout_s)
-    await state.downloads.collect(state.process.home, state.process.inside, state.config.timeout_s)
+    await state.downloads.collect(state.process.home, state.config.timeout_s)
     fetched = [each.told for each in state.downloads.all[before:]]
     lines = [
         f"{each['state']}: {each['path'] or each['name']} ({each['bytes']} bytes) {each['reason']}".rstrip()

@@ -129,7 +129,7 @@ class WatchingTools:
         """List what was downloaded; files are in the session's folder."""
 
         async def work(_: Tab) -> ToolResult:
-            await state.downloads.collect(state.process.home, state.process.inside, self.config.timeout_s)
+            await state.downloads.collect(state.process.home, self.config.timeout_s)
             told = [each.told for each in state.downloads.all]
             lines = [
                 f"{each['state']}: {each['path'] or each['name']} ({each['bytes']} bytes) {each['reason']}".rstrip()
