@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent
 
-settings.register_profile("agentflow", deadline=None)  # how long an example takes says how busy the machine is
+#: Where all is required a change is judged by the same examples each time; anywhere else new ones are tried.
+_IS_REQUIRED = os.environ.get("AGENTFLOW_REQUIRE") == "all"
+
+# how long an example takes says how busy the machine is
+settings.register_profile("agentflow", deadline=None, derandomize=_IS_REQUIRED)
 settings.load_profile("agentflow")
 
 
@@ -28,7 +32,7 @@ def anyio_backend() -> str:
 
 def _missing(what: str) -> NoReturn:
     """Skip the test, naming what it lacks; with ``AGENTFLOW_REQUIRE=all`` that is a failure."""
-    if os.environ.get("AGENTFLOW_REQUIRE") == "all":
+    if _IS_REQUIRED:
         pytest.fail(what, pytrace=False)
     pytest.skip(what)
 

@@ -150,6 +150,12 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.parametrize("step", [".0", "'a'", '"', "", "a.b", "\\", "1", "-"])
+def test_a_step_of_any_text_reads_back(step):
+    condition = Compare(Field(("a", step)))
+    assert parse_where(to_text(condition)) == condition
+
+
 @settings(deadline=None)
 @given(CONDITIONS)
 def test_a_condition_reads_back_from_its_text(condition):

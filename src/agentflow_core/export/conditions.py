@@ -33,6 +33,7 @@ __all__ = [
 Operator = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
 #: One step of a field, as it is written.
 STEP = re.compile(r"""\.?([\w-]+|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
+_UNQUOTED = re.compile(r"[\w-]+")
 
 
 class _Missing:
@@ -66,7 +67,7 @@ class Field:
     steps: tuple[str, ...]
 
     def __str__(self) -> str:
-        return ".".join(step if STEP.fullmatch(step) else _quoted(step) for step in self.steps)
+        return ".".join(step if _UNQUOTED.fullmatch(step) else _quoted(step) for step in self.steps)
 
 
 Operand: TypeAlias = Value | Items | Field
